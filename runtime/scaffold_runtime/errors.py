@@ -1,0 +1,36 @@
+"""The errors that a user can cause, as one family.
+
+A `UserError` carries one plain sentence that says what is wrong, where, and what to do.
+The command line prints it without a traceback; anything else is a bug and keeps its own.
+
+    UserError
+    ├── MisconfigurationError   an argument, a hook or a config that cannot work
+    ├── CheckpointError         a checkpoint that is missing, damaged or does not fit
+    ├── DataError               data that is missing, empty or unreadable
+    └── NonFiniteError          a loss or gradient that is NaN or infinite
+"""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """Something the user can put right; the message is one sentence that says how."""
+
+
+class MisconfigurationError(UserError, ValueError):
+    """An argument, a hook or a config value that cannot work."""
+
+
+class CheckpointError(UserError, RuntimeError):
+    """A checkpoint that is missing, damaged, or does not fit the model."""
+
+
+class DataError(UserError, ValueError):
+    """Data that is missing, empty, or cannot be read."""
+
+
+class NonFiniteError(UserError, ArithmeticError):
+    """A loss or a gradient norm that is NaN or infinite."""
+
+
+MisconfigurationException = MisconfigurationError

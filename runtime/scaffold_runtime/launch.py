@@ -1,0 +1,160 @@
+"""Where this process stands among the others, and how others are started.
+
+The only module that reads `RANK`, `WORLD_SIZE`, `SLURM_*` and their kin.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import sys
+import uuid
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NoReturn, ParamSpec, TypeVar
+
+from scaffold_runtime.errors import MisconfigurationError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+log = logging.getLogger("scaffold_runtime")
+
+
+@dataclass(frozen=True)
+class ProcessPlace:
+    """The place of this process in the run.
+
+    Attributes:
+        rank: index among all processes, from 0.
+        local_rank: index among the processes of this machine, from 0.
+        world_size: number of processes in all.
+        local_world_size: number of processes on this machine.
+        launched: a launcher (torchrun, srun) started this process and set its place.
+    """
+
+    rank: int = 0
+    local_rank: int = 0
+    world_size: int = 1
+    local_world_size: int = 1
+    launched: bool = False
+
+    @property
+    def node_rank(self) -> int:
+        """Index of this machine, from 0."""
+        return self.rank // self.local_world_size
+
+
+def read_place() -> ProcessPlace:
+    """Read this process' place from the environment that torchrun or srun has set."""
+    env = os.environ
+    if "RANK" in env and "WORLD_SIZE" in env:
+        world_size = int(env["WORLD_SIZE"])
+        return ProcessPlace(
+            rank=int(env["RANK"]),
+            local_rank=int(env.get("LOCAL_RANK", 0)),
+            world_size=world_size,
+            local_world_size=int(env.get("LOCAL_WORLD_SIZE", world_size)),
+            launched=True,
+        )
+    if int(env.get("SLURM_NTASKS", 1)) > 1 and "SLURM_STEP_ID" in env:
+        return _place_in_slurm_step()
+    return ProcessPlace()
+
+
+def _place_in_slurm_step() -> ProcessPlace:
+    """The place that `srun` gives; the first node of the step holds the rendezvous."""
+    env = os.environ
+    first_node = env.get("SLURM_LAUNCH_NODE_IPADDR", "127.0.0.1")
+    env.setdefault("MASTER_ADDR", first_node)
+    env.setdefault("MASTER_PORT", str(15000 + int(env.get("SLURM_JOB_ID", 0)) % 5000))
+    tasks = int(env["SLURM_NTASKS"])
+    return ProcessPlace(
+        rank=int(env["SLURM_PROCID"]),
+        local_rank=int(env["SLURM_LOCALID"]),
+        world_size=tasks,
+        local_world_size=tasks // int(env.get("SLURM_NNODES", 1)),
+        launched=True,
+    )
+
+
+def global_rank() -> int:
+    """Index of this process among all, 0 when it runs alone."""
+    return read_place().rank
+
+
+def start_workers(processes: int) -> NoReturn:
+    """Run this very command once more in `processes` workers, and exit with their code.
+
+    torchrun's own elastic agent starts and watches the workers; this process only
+    supervises. A worker that fails ends the others.
+
+    Raises:
+        MisconfigurationError: there is no command to run again (a notebook, a shell).
+    """
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    command = sys.orig_argv[1:]
+    if not command or hasattr(sys, "ps1"):
+        raise MisconfigurationError(
+            f"{processes} processes need a script that can be started again, and this is an"
+            " interactive session: put the code in a file, or use devices=1."
+        )
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=processes,
+        run_id=uuid.uuid4().hex,
+        rdzv_backend="c10d",
+        rdzv_endpoint="127.0.0.1:0",
+        local_addr="127.0.0.1",
+        max_restarts=0,
+        monitor_interval=0.1,
+    )
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    sys.stdout.flush()
+    try:
+        elastic_launch(config, sys.executable)(*command)
+    except ChildFailedError as failure:
+        sys.exit(_exit_code([child.exitcode for child in failure.failures.values()]))
+    sys.exit(0)
+
+
+def _exit_code(codes: list[int]) -> int:
+    """One code for several workers: the first that failed by itself, else the signal's."""
+    by_itself = [code for code in codes if code > 0]
+    return by_itself[0] if by_itself else 128 - min(codes, default=-1)
+
+
+def rank_zero_only(function: Callable[P, R]) -> Callable[P, R | None]:
+    """Let a function run on rank 0; on other ranks it returns None."""
+
+    @functools.wraps(function)
+    def on_rank_zero(*args: P.args, **kwargs: P.kwargs) -> R | None:
+        return function(*args, **kwargs) if global_rank() == 0 else None
+
+    return on_rank_zero
+
+
+@rank_zero_only
+def rank_zero_info(message: str) -> None:
+    """Say something once, on rank 0, through the logger `scaffold_runtime`."""
+    log.info(message)
+
+
+@rank_zero_only
+def rank_zero_warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn once, on rank 0, at the line outside this package that led here."""
+    warnings.warn(message, category, stacklevel=_level_of_caller())
+
+
+def _level_of_caller() -> int:
+    """Stack level of the first frame outside this package, as `warnings.warn` counts."""
+    frame, level = sys._getframe(1), 0
+    while frame and frame.f_globals.get("__name__", "").startswith("scaffold_runtime"):
+        frame, level = frame.f_back, level + 1  # type: ignore[assignment]
+    return level

@@ -1,0 +1,131 @@
+"""Random state: seeding, saving, restoring, and seeds that follow from one another."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from scaffold_runtime.errors import MisconfigurationError
+from scaffold_runtime.launch import rank_zero_info
+
+SEED_VARIABLE = "PL_GLOBAL_SEED"
+MAX_SEED = 2**32 - 1
+
+
+def seed_everything(
+    seed: int | None = None, workers: bool = False, verbose: bool = True
+) -> int:
+    """Seed torch, Python's `random` and NumPy (where it is loaded) on this process.
+
+    The seed is kept in the environment, so that processes started later use the same.
+
+    Args:
+        seed: from 0 to 2**32 - 1. None takes the environment's, else 0.
+        workers: accepted for compatibility; data workers are always seeded from the seed,
+            the epoch and the sample.
+        verbose: say which seed was set.
+
+    Returns:
+        The seed that was set.
+
+    Raises:
+        MisconfigurationError: the seed is out of range.
+    """
+    if seed is None:
+        seed = _seed_in_environment() or 0
+    if not 0 <= seed <= MAX_SEED:
+        raise MisconfigurationError(
+            f"The seed must be from 0 to {MAX_SEED}, and {seed} is not: choose another."
+        )
+    if verbose:
+        rank_zero_info(f"Seed set to {seed}")
+    os.environ[SEED_VARIABLE] = str(seed)
+    os.environ["PL_SEED_WORKERS"] = str(int(workers))
+    seed_generators(seed)
+    return seed
+
+
+def _seed_in_environment() -> int | None:
+    text = os.environ.get(SEED_VARIABLE)
+    if text is None:
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise MisconfigurationError(
+            f"The environment variable {SEED_VARIABLE} must be a whole number, and it is"
+            f" {text!r}: set it to one, or unset it."
+        ) from None
+
+
+def run_seed() -> int:
+    """The seed of `seed_everything`, or a fresh one that changes from run to run."""
+    seed = _seed_in_environment()
+    return int.from_bytes(os.urandom(4), "little") if seed is None else seed
+
+
+def seed_generators(seed: int) -> None:
+    """Seed the global generators of torch, `random` and NumPy, without a word."""
+    random.seed(seed)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(seed % (MAX_SEED + 1))
+    torch.manual_seed(seed)
+
+
+def derive_seed(*parts: int) -> int:
+    """A 63-bit seed that depends on every part and on their order."""
+    text = ",".join(map(str, parts)).encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little") >> 1
+
+
+def random_state() -> dict[str, Any]:
+    """The state of every global generator, as tensors and numbers only."""
+    version, words, gauss = random.getstate()
+    state: dict[str, Any] = {
+        "torch": torch.get_rng_state(),
+        "python": [version, torch.tensor(words, dtype=torch.int64), gauss],
+    }
+    if "numpy" in sys.modules:
+        name, keys, position, has_gauss, cached = sys.modules[
+            "numpy"
+        ].random.get_state()
+        keys = torch.tensor(keys.astype("int64"))
+        state["numpy"] = [name, keys, int(position), int(has_gauss), float(cached)]
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        state["cuda"] = torch.cuda.get_rng_state()
+    if torch.backends.mps.is_available():
+        state["mps"] = torch.mps.get_rng_state()
+    return state
+
+
+def restore_random_state(state: dict[str, Any]) -> None:
+    """Put every global generator back to a state from `random_state`."""
+    torch.set_rng_state(state["torch"].cpu())
+    version, words, gauss = state["python"]
+    random.setstate((version, tuple(words.tolist()), gauss))
+    if "numpy" in state and "numpy" in sys.modules:
+        name, keys, *rest = state["numpy"]
+        sys.modules["numpy"].random.set_state(
+            (name, keys.numpy().astype("uint32"), *rest)
+        )
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"].cpu())
+    if "mps" in state and torch.backends.mps.is_available():
+        torch.mps.set_rng_state(state["mps"].cpu())
+
+
+@contextmanager
+def isolated_random_state() -> Iterator[None]:
+    """Whatever is drawn inside leaves no trace outside."""
+    state = random_state()
+    try:
+        yield
+    finally:
+        restore_random_state(state)

@@ -1,0 +1,199 @@
+"""What a strategy does: place the module, run its step, and talk to the other ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.optim import Optimizer
+
+from scaffold_runtime.launch import ProcessPlace
+
+T = TypeVar("T")
+
+DEFAULT_TIMEOUT = timedelta(minutes=30)
+
+
+class Strategy:
+    """One device in one process; the base of those that know more.
+
+    Attributes:
+        name: the Trainer's word for it.
+        distributed: it needs a process group, even when it runs alone.
+        place: where this process stands.
+        root_device: the device of this process.
+    """
+
+    name = "single_device"
+    distributed = False
+
+    def __init__(self) -> None:
+        self.place = ProcessPlace()
+        self.root_device = torch.device("cpu")
+
+    def connect(self, place: ProcessPlace, device: torch.device) -> None:
+        """Take a place and a device, and join the other ranks."""
+        self.place = place
+        self.root_device = device
+
+    def setup(self, module: nn.Module) -> None:
+        """Put the module on its device, in place."""
+        module.to(self.root_device)
+
+    def wrap_step(self, module: nn.Module, step: str) -> Callable[..., Any]:
+        """The callable that runs `module`'s method `step` so that gradients are shared."""
+        bound: Callable[..., Any] = getattr(module, step)
+        return bound
+
+    def set_gradient_sync(self, enabled: bool) -> None:
+        """Say whether the next backward pass shares its gradients; off while accumulating."""
+
+    def before_backward(self, loss: torch.Tensor) -> None:
+        """Prepare for a backward pass that starts inside the wrapped step."""
+
+    # --- state ------------------------------------------------------------------------
+
+    def full_state(self, state: dict[str, Any]) -> dict[str, Any]:
+        """Gather a module's or optimizer's state, so that one file can hold all of it.
+
+        Every rank must call it; what it returns is whole on rank 0 only.
+        """
+        return state
+
+    def load_module_state(
+        self, module: nn.Module, state: dict[str, Any], strict: bool = True
+    ) -> None:
+        """Load a whole state into the module, of which this rank may hold a part."""
+        module.load_state_dict(state, strict=strict)
+
+    def load_optimizer_state(self, optimizer: Optimizer, state: dict[str, Any]) -> None:
+        """Load a whole state into the optimizer, of which this rank may hold a part."""
+        optimizer.load_state_dict(state)
+
+    def clip_by_norm(
+        self, parameters: Iterable[nn.Parameter], max_norm: float
+    ) -> torch.Tensor:
+        """Clip gradients by their global norm, in place, and return the norm before."""
+        return nn.utils.clip_grad_norm_(list(parameters), max_norm)
+
+    # --- words between ranks ----------------------------------------------------------
+
+    def barrier(self, name: str = "") -> None:
+        """Wait until every rank is here."""
+
+    def broadcast(self, value: T, src: int = 0) -> T:
+        """Give every rank the value of rank `src`."""
+        return value
+
+    def all_reduce(self, tensor: torch.Tensor, op: str = "mean") -> torch.Tensor:
+        """Reduce over ranks by `mean`, `sum`, `min` or `max`; every rank gets the result."""
+        return tensor
+
+    def all_gather(
+        self, tensor: torch.Tensor, sync_grads: bool = False
+    ) -> torch.Tensor:
+        """Stack the ranks' tensors: (...) -> (world_size, ...); alone: unchanged."""
+        return tensor
+
+    def agree(self, flag: bool, all_ranks: bool = True) -> bool:
+        """Whether every rank (or any, with `all_ranks=False`) says yes."""
+        return flag
+
+    def reduce_boolean_decision(self, decision: bool, all: bool = True) -> bool:
+        """`agree`, under the name that Lightning's callbacks use."""
+        return self.agree(decision, all_ranks=all)
+
+
+class ProcessGroupStrategy(Strategy):
+    """Several processes that talk through `torch.distributed`.
+
+    Args:
+        process_group_backend: backend of the process group; the default is NCCL for CUDA,
+            with Gloo beside it for words over the CPU, and Gloo alone for the rest.
+        timeout: how long a rank waits for the others in one collective.
+    """
+
+    distributed = True
+
+    def __init__(
+        self,
+        process_group_backend: str | None = None,
+        timeout: timedelta | float | None = DEFAULT_TIMEOUT,
+    ) -> None:
+        super().__init__()
+        self._backend = process_group_backend
+        self._timeout = _as_timedelta(timeout)
+
+    def connect(self, place: ProcessPlace, device: torch.device) -> None:
+        """Join the process group, unless the user has made one."""
+        super().connect(place, device)
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        if dist.is_initialized():
+            return
+        backend = self._backend or (
+            "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+        )
+        alone = place.world_size == 1 and not place.launched
+        dist.init_process_group(
+            backend,
+            timeout=self._timeout,
+            rank=place.rank,
+            world_size=place.world_size,
+            store=dist.HashStore() if alone else None,
+        )
+
+    def barrier(self, name: str = "") -> None:
+        """Wait until every rank is here, over the CPU."""
+        if self.place.world_size > 1:
+            dist.all_reduce(torch.zeros(1))
+
+    def broadcast(self, value: T, src: int = 0) -> T:
+        """Give every rank the value of rank `src`; it is pickled on the way."""
+        if self.place.world_size == 1:
+            return value
+        box = [value]
+        dist.broadcast_object_list(box, src=src, device=torch.device("cpu"))
+        return box[0]
+
+    def all_reduce(self, tensor: torch.Tensor, op: str = "mean") -> torch.Tensor:
+        """Reduce a copy of the tensor over ranks, on the tensor's device."""
+        if self.place.world_size == 1:
+            return tensor
+        reduced = tensor.detach().clone()
+        kind = {"mean": "SUM", "avg": "SUM"}.get(op, op.upper())
+        dist.all_reduce(reduced, op=getattr(dist.ReduceOp, kind))
+        return reduced / self.place.world_size if op in ("mean", "avg") else reduced
+
+    def all_gather(
+        self, tensor: torch.Tensor, sync_grads: bool = False
+    ) -> torch.Tensor:
+        """Stack the ranks' tensors, with gradients where `sync_grads` says so."""
+        if self.place.world_size == 1:
+            return tensor
+        if sync_grads:
+            from torch.distributed.nn.functional import all_gather
+
+            return torch.stack(all_gather(tensor))  # type: ignore[no-untyped-call]
+        gathered = [torch.empty_like(tensor) for _ in range(self.place.world_size)]
+        dist.all_gather(gathered, tensor.detach().contiguous())
+        return torch.stack(gathered)
+
+    def agree(self, flag: bool, all_ranks: bool = True) -> bool:
+        """Agree on a yes or no, over the CPU."""
+        if self.place.world_size == 1:
+            return flag
+        vote = torch.tensor(int(flag))
+        dist.all_reduce(vote, op=dist.ReduceOp.MIN if all_ranks else dist.ReduceOp.MAX)
+        return bool(vote.item())
+
+
+def _as_timedelta(timeout: timedelta | float | None) -> timedelta | None:
+    """A time-out in seconds, as a config file writes it, or as a timedelta."""
+    if timeout is None or isinstance(timeout, timedelta):
+        return timeout
+    return timedelta(seconds=timeout)
