@@ -1,0 +1,300 @@
+"""The house rules of `docs/architecture.md` that a machine can check.
+
+Imports point down, the two packages do not know each other, the code stays small,
+functions stay short and every public name says what it is.
+"""
+
+import ast
+import importlib
+import inspect
+import io
+import tokenize
+from collections.abc import Iterator
+from functools import cache
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import NamedTuple
+
+import black
+import pytest
+
+ROOT = Path(__file__).parents[2]
+RUNTIME = ROOT / "runtime" / "scaffold_runtime"
+SCAFFOLD = ROOT / "scaffold"
+
+LEVELS = {
+    0: {"errors", "progress"},
+    1: {"strategy", "precision", "launch", "seed"},
+    2: {"engine", "checkpoint", "metrics"},
+    3: {"module", "data", "callback"},
+    4: {"loops", "callbacks", "loggers"},
+    5: {"trainer"},
+    6: {"cli"},
+}
+LEVEL = {room: level for level, rooms in LEVELS.items() for room in rooms}
+SIBLINGS = {"callbacks", "loggers"}
+CORE = {"engine", "strategy", "precision", "loops", "trainer", "module", "data"} | {
+    "metrics",
+    "checkpoint",
+}
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+class Import(NamedTuple):
+    """`importer` imports `imported`, both as dotted names below the package."""
+
+    importer: str
+    imported: str
+
+
+@cache
+def modules(package: Path) -> dict[str, ast.Module]:
+    """The parsed modules of `package` by dotted name; the package itself is ``""``."""
+    return {
+        ".".join(path.relative_to(package).with_suffix("").parts)
+        .removesuffix("__init__")
+        .rstrip("."): ast.parse(path.read_text(encoding="utf-8"))
+        for path in sorted(package.rglob("*.py"))
+    }
+
+
+def runtime_code(node: ast.AST) -> Iterator[ast.AST]:
+    """Every node below `node` that is not only there for type checkers."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            continue
+        yield child
+        yield from runtime_code(child)
+
+
+def imported_names(tree: ast.Module) -> Iterator[str]:
+    """The absolute dotted names that `tree` imports, `from a import b` as ``a.b``."""
+    for node in runtime_code(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"relative import: {ast.unparse(node)}"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def inner_imports(package: Path) -> set[Import]:
+    """Who imports whom inside `package`; the door ``""`` may import everything."""
+    known = modules(package)
+    found = set()
+    for importer, tree in known.items():
+        for name in imported_names(tree):
+            if name.partition(".")[0] != package.name:
+                continue
+            inner = name.partition(".")[2]
+            while inner not in known:
+                inner = inner.rpartition(".")[0]
+            found.add(Import(importer, inner))
+    return found
+
+
+def room(module: str) -> str:
+    """The top-level module or folder that `module` lies in."""
+    return module.partition(".")[0]
+
+
+def test_every_module_of_the_runtime_has_a_level():
+    assert {room(name) for name in modules(RUNTIME)} - {""} == set(LEVEL)
+
+
+def test_imports_of_the_runtime_point_down():
+    upward = {
+        edge
+        for edge in inner_imports(RUNTIME)
+        if edge.importer
+        and room(edge.importer) != room(edge.imported)
+        and (
+            not edge.imported
+            or LEVEL[room(edge.importer)] <= LEVEL[room(edge.imported)]
+        )
+    }
+    assert not upward
+
+
+def test_siblings_do_not_import_each_other():
+    between = {
+        edge
+        for edge in inner_imports(RUNTIME)
+        if room(edge.importer) in SIBLINGS
+        and room(edge.importer) == room(edge.imported)
+        and edge.importer not in SIBLINGS
+        and not edge.imported.endswith(".logger")
+    }
+    assert not between
+
+
+@pytest.mark.parametrize("package", [RUNTIME, SCAFFOLD], ids=lambda path: path.name)
+def test_no_import_cycle(package):
+    graph: dict[str, set[str]] = {}
+    for importer, imported in inner_imports(package):
+        graph.setdefault(importer, set()).add(imported)
+    TopologicalSorter(graph).prepare()
+
+
+@pytest.mark.parametrize(
+    ("package", "stranger"),
+    [(RUNTIME, "scaffold"), (SCAFFOLD, "scaffold_runtime"), (SCAFFOLD, "torch")],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_packages_do_not_know_each_other(package, stranger):
+    users = {
+        module
+        for module, tree in modules(package).items()
+        if stranger in {name.partition(".")[0] for name in imported_names(tree)}
+    }
+    assert not users
+
+
+def docstrings(tree: ast.AST) -> Iterator[ast.Expr]:
+    """The docstring statements in `tree`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | Function):
+            if ast.get_docstring(node, clean=False) is not None:
+                docstring = node.body[0]
+                assert isinstance(docstring, ast.Expr)
+                yield docstring
+
+
+def code_lines(source: str) -> set[int]:
+    """The numbers of the lines with code: no blanks, comments or docstrings."""
+    silent = {
+        tokenize.COMMENT,
+        tokenize.NL,
+        tokenize.NEWLINE,
+        tokenize.INDENT,
+        tokenize.DEDENT,
+        tokenize.ENDMARKER,
+    }
+    lines = {
+        line
+        for token in tokenize.generate_tokens(io.StringIO(source).readline)
+        if token.type not in silent
+        for line in range(token.start[0], token.end[0] + 1)
+    }
+    for docstring in docstrings(ast.parse(source)):
+        lines -= set(range(docstring.lineno, (docstring.end_lineno or 0) + 1))
+    return lines
+
+
+@cache
+def sizes() -> dict[str, int]:
+    """Code lines of each module of the runtime, at Black's 88 columns."""
+    mode = black.Mode(line_length=88)
+    found = {}
+    for path in RUNTIME.rglob("*.py"):
+        source = black.format_str(path.read_text(encoding="utf-8"), mode=mode)
+        name = path.relative_to(RUNTIME).with_suffix("").as_posix()
+        found[name] = len(code_lines(source))
+    return found
+
+
+def test_code_lines_counts_code_only():
+    source = (
+        '"""Doc."""\n\nX = """a\nb"""  # two\n\n\ndef f():\n    """Doc."""\n    # c\n'
+    )
+    assert code_lines(source + "    return (\n        1\n    )\n") == {
+        3,
+        4,
+        7,
+        10,
+        11,
+        12,
+    }
+
+
+def test_the_runtime_stays_small():
+    assert sum(sizes().values()) < 5_000
+
+
+def test_the_core_stays_small():
+    core = {name: size for name, size in sizes().items() if name in CORE}
+    assert core.keys() == CORE
+    assert sum(core.values()) < 2_600
+
+
+def functions(package: Path) -> Iterator[tuple[str, Function]]:
+    """All functions of `package` with the name of their module."""
+    for module, tree in modules(package).items():
+        for node in ast.walk(tree):
+            if isinstance(node, Function):
+                yield module, node
+
+
+def body_length(function: Function) -> int:
+    """Lines of the body without signature and docstring."""
+    body = function.body
+    documented = ast.get_docstring(function, clean=False) is not None
+    first = body[1 if documented and len(body) > 1 else 0]
+    return (function.end_lineno or 0) - first.lineno + 1
+
+
+@pytest.mark.parametrize("package", [RUNTIME, SCAFFOLD], ids=lambda path: path.name)
+def test_functions_are_short(package):
+    lengths = sorted(body_length(function) for _, function in functions(package))
+    assert lengths[int(len(lengths) * 0.9)] <= 30
+
+
+@pytest.mark.parametrize("package", [RUNTIME, SCAFFOLD], ids=lambda path: path.name)
+def test_functions_fit_on_a_screen(package):
+    long = {
+        f"{module}.{function.name}": body_length(function)
+        for module, function in functions(package)
+        if body_length(function) > 60
+    }
+    assert not long
+
+
+def test_constructors_fit_on_a_screen():
+    """Signature, docstring excepted, and body together."""
+    long = {}
+    for module, function in functions(RUNTIME):
+        if function.name == "__init__":
+            signature = function.body[0].lineno - function.lineno
+            if signature + body_length(function) > 100:
+                long[module] = signature + body_length(function)
+    assert not long
+
+
+@pytest.mark.parametrize("package", [RUNTIME, SCAFFOLD], ids=lambda path: path.name)
+def test_modules_classes_and_functions_are_documented(package):
+    silent = []
+    for module, tree in modules(package).items():
+        if ast.get_docstring(tree) is None:
+            silent.append(module or package.name)
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef | Function):
+                if not node.name.startswith("_") and ast.get_docstring(node) is None:
+                    silent.append(f"{module}.{node.name}")
+    assert not silent
+
+
+@pytest.mark.parametrize("name", ["", ".callbacks", ".loggers", ".strategies", ".cli"])
+def test_public_methods_are_documented(name):
+    """An override inherits the docstring of what it overrides."""
+    door = importlib.import_module(f"scaffold_runtime{name}")
+    classes = [getattr(door, public) for public in door.__all__]
+    silent = {
+        method.__qualname__
+        for cls in classes
+        if inspect.isclass(cls)
+        for public, method in inspect.getmembers(cls, inspect.isfunction)
+        if not public.startswith("_") and inspect.getdoc(method) is None
+    }
+    assert not silent
+
+
+@pytest.mark.parametrize("name", ["", ".callbacks", ".loggers", ".strategies", ".cli"])
+def test_doors_export_what_they_name(name):
+    door = importlib.import_module(f"scaffold_runtime{name}")
+    assert [public for public in door.__all__ if not hasattr(door, public)] == []
+
+
+def test_lightning_names_are_the_same_classes():
+    door = importlib.import_module("scaffold_runtime")
+    assert door.LightningModule is door.Module
+    assert door.LightningDataModule is door.DataModule
