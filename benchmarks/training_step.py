@@ -136,7 +136,7 @@ def module(api: Any, on_step: OnStep, log: bool) -> Any:
     return Net()
 
 
-OFF = {
+OFF: dict[str, Any] = {
     "enable_progress_bar": False,
     "logger": False,
     "enable_checkpointing": False,

@@ -7,10 +7,10 @@ import sys
 
 import pytest
 import torch
-from benchmarks import training_step
 from torch import nn
 
 import scaffold_runtime as L
+from benchmarks import training_step
 
 
 @pytest.fixture(scope="module", autouse=True)
