@@ -1,0 +1,60 @@
+"""Where the templates and the runtime's source are, and which there are.
+
+A wheel carries both as data inside the package; in a checkout they lie beside it.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scaffold.errors import UsageError, did_you_mean, quoted
+
+if TYPE_CHECKING:
+    from scaffold.template import Template
+
+_PACKAGED = Path(__file__).parent / "data"
+ROOT = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[1]
+
+
+def runtime_folder() -> Path:
+    """Return the folder with the runtime's source and its pyproject.toml."""
+    return ROOT / "runtime"
+
+
+def task_names() -> list[str]:
+    """Return the names of all tasks that `scaffold new` makes a project for."""
+    return _subfolders(ROOT / "templates" / "tasks")
+
+
+def task(name: str) -> Template:
+    """Return the template of a new project for task `name`.
+
+    Raises:
+        UsageError: there is no such task.
+        TemplateError: its folder breaks the format's rules.
+    """
+    if name not in task_names():
+        raise UsageError(
+            f"there is no task {quoted(name)}: {did_you_mean(name, task_names())}"
+        )
+    return _load(ROOT, name)
+
+
+@cache
+def _load(root: Path, name: str) -> Template:
+    from scaffold.template import load
+
+    templates = root / "templates"
+    return load(name, (templates / "project", templates / "tasks" / name))
+
+
+def _subfolders(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        return []
+    return sorted(
+        entry.name
+        for entry in folder.iterdir()
+        if entry.is_dir() and not entry.name.startswith((".", "_"))
+    )

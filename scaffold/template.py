@@ -1,0 +1,165 @@
+"""A template: folders laid over each other, and what their template.toml says.
+
+docs/template-format.md is the specification.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scaffold import naming, toml_reader, vendor
+from scaffold.errors import TemplateError, UsageError, did_you_mean
+from scaffold.question import Question, read_question
+from scaffold.quoting import Value
+
+Answers = dict[str, Value]
+
+_KEYS = {"description", "next", "questions", "only_if", "renames"}
+# What every template has besides its answers, and the words of the command line.
+RESERVED = frozenset("""
+    package project task runtime vendor toml yaml python
+    dest name set answers defaults dry_run diff json help from hook trust
+    """.split())  # noqa: SIM905
+
+
+@dataclass(frozen=True)
+class Template:
+    """What `scaffold new` renders for a task, or `scaffold add` for a component.
+
+    Attributes:
+        name: of the task or variant.
+        description: one line.
+        folders: the template folders, bottom layer first.
+        questions: by name, in the order in which they are asked.
+        only_if: path pattern to the Jinja expression that decides about its files.
+        renames: old path to new path.
+        next: commands to try in the new project.
+    """
+
+    name: str
+    description: str
+    folders: tuple[Path, ...]
+    questions: Mapping[str, Question]
+    only_if: Mapping[str, str]
+    renames: Mapping[str, str]
+    next: tuple[str, ...]
+
+    def answers(self, package: str, vendor: bool = True, **chosen: object) -> Answers:
+        """Return all variables that the template's files may use.
+
+        Args:
+            package: the import package of the project.
+            vendor: whether the project carries the runtime's source.
+            chosen: answers to questions; the others get their default.
+
+        Raises:
+            UsageError: `package` is no package name, or an answer is unknown or bad.
+        """
+        package = naming.package_name(package, taken=self.top_level_names())
+        return {
+            **self.check_answers(chosen),
+            "package": package,
+            "project": naming.distribution_name(package),
+            "task": self.name,
+            "runtime": runtime_requirement(),
+            "vendor": vendor,
+        }
+
+    def check_answers(self, chosen: Mapping[str, object]) -> Answers:
+        """Return the answer to each question, from `chosen` or its default."""
+        for name in chosen:
+            self.question(name)
+        return {
+            name: question.check(chosen.get(name, question.default))
+            for name, question in self.questions.items()
+        }
+
+    def question(self, name: str) -> Question:
+        """Return the question called `name`.
+
+        Raises:
+            UsageError: there is none.
+        """
+        if name not in self.questions:
+            raise UsageError(
+                f"{self.name} asks no question {name!r}: "
+                f"{did_you_mean(name, self.questions).rstrip('.')}."
+            )
+        return self.questions[name]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the template as `list --json` shows it."""
+        return {
+            "name": self.name,
+            "description": self.description,
+            "questions": [question.as_json() for question in self.questions.values()],
+        }
+
+    def top_level_names(self) -> set[str]:
+        """Return the names, less suffix, of what lies at the project's top."""
+        return {
+            entry.name.partition(".")[0]
+            for folder in self.folders
+            for entry in (folder / "files").iterdir()
+        } | {"vendor"}
+
+
+def runtime_requirement() -> str:
+    """Return the dependency line of a project: this minor version of the runtime."""
+    major, minor = vendor.runtime_version().split(".")[:2]
+    return f"torch-scaffold-runtime>={major}.{minor},<{major}.{int(minor) + 1}"
+
+
+def load(name: str, folders: tuple[Path, ...]) -> Template:
+    """Read the template that `folders`, bottom layer first, make together.
+
+    Raises:
+        TemplateError: a template.toml is broken, or two of them ask the same question.
+    """
+    tables = [_read_table(folder) for folder in folders]
+    questions: dict[str, Question] = {}
+    for folder, table in zip(folders, tables, strict=True):
+        where = f"{folder.name}/template.toml"
+        for question, settings in table.get("questions", {}).items():
+            if question in RESERVED or not question.isidentifier():
+                raise TemplateError(f"{where}: no question can be called {question!r}.")
+            if question in questions:
+                raise TemplateError(f"{where}: {question!r} is asked twice.")
+            questions[question] = read_question(question, settings, where)
+    return Template(
+        name=name,
+        description=tables[-1]["description"],
+        folders=folders,
+        questions=questions,
+        only_if=_merged(tables, "only_if"),
+        renames=_merged(tables, "renames"),
+        next=tuple(next((t["next"] for t in reversed(tables) if "next" in t), ())),
+    )
+
+
+def _read_table(folder: Path) -> dict[str, Any]:
+    path = folder / "template.toml"
+    where = f"{folder.name}/template.toml"
+    try:
+        table = toml_reader.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise TemplateError(
+            f"{folder} is no template: it has no template.toml."
+        ) from None
+    except toml_reader.TOMLDecodeError as error:
+        raise TemplateError(f"{where}: {error}.") from None
+    unknown = set(table) - _KEYS
+    if unknown:
+        raise TemplateError(f"{where}: unknown key {min(unknown)!r}.")
+    if not isinstance(table.get("description"), str):
+        raise TemplateError(f"{where}: 'description' is missing.")
+    return table
+
+
+def _merged(tables: list[dict[str, Any]], key: str) -> dict[str, str]:
+    return {
+        name: value for table in tables for name, value in table.get(key, {}).items()
+    }

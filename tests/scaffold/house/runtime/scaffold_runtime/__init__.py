@@ -1,0 +1,3 @@
+"""The runtime."""
+
+__version__ = "0.3.1"

@@ -1,0 +1,4 @@
+from {{ package }}.model import Model
+
+if __name__ == "__main__":
+    Model()
