@@ -26,7 +26,7 @@ SCAFFOLD = ROOT / "scaffold"
 LEVELS = {
     0: {"errors", "progress"},
     1: {"strategies", "precision", "launch", "seed"},
-    2: {"engine", "checkpoint", "metrics"},
+    2: {"engine", "checkpoint", "loader", "metrics", "optimization"},
     3: {"module", "data", "callback"},
     4: {"loops", "callbacks", "loggers"},
     5: {"trainer"},
@@ -35,11 +35,8 @@ LEVELS = {
 LEVEL = {room: level for level, rooms in LEVELS.items() for room in rooms}
 SIBLINGS = {"callbacks", "loggers"}
 BASES = {"callbacks.checkpoint", "loggers.logger"}
-CORE = {"checkpoint", "data", "engine", "loops", "metrics", "module"} | {
-    "precision",
-    "strategies",
-    "trainer",
-}
+# What a batch passes through.
+CORE = {"precision", "strategies", "module", "data", "loops", "trainer"} | LEVELS[2]
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
