@@ -1,0 +1,14 @@
+"""`Checkpoint`: what the trainer recognises a checkpoint callback by."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from scaffold_runtime.callback import Callback
+
+
+class Checkpoint(Callback):
+    """Base of callbacks that write checkpoints: they see what all others have done."""
+
+    after_module: ClassVar[bool] = True
+    runs_last: ClassVar[bool] = True

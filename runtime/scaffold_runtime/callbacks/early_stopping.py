@@ -1,0 +1,242 @@
+"""`EarlyStopping`: end training when a metric no longer improves."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from enum import Enum
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from scaffold_runtime.callback import Callback
+from scaffold_runtime.errors import MisconfigurationError, UserError
+from scaffold_runtime.launch import rank_zero_warn
+
+if TYPE_CHECKING:
+    from scaffold_runtime.module import Module
+    from scaffold_runtime.trainer import Trainer
+
+log = logging.getLogger("scaffold_runtime")
+
+
+class EarlyStoppingReason(Enum):
+    """Why training was stopped."""
+
+    NOT_STOPPED = 0
+    STOPPING_THRESHOLD = 1
+    DIVERGENCE_THRESHOLD = 2
+    PATIENCE_EXHAUSTED = 3
+    NON_FINITE_METRIC = 4
+
+
+class MissingMetricError(UserError, RuntimeError):
+    """The monitored metric was not logged."""
+
+
+class EarlyStopping(Callback):
+    """Stop training when a monitored metric stops improving.
+
+    Checked in this order: the value is finite, `stopping_threshold`,
+    `divergence_threshold`, improvement, patience. All ranks stop together.
+
+    Args:
+        monitor: name of the logged metric.
+        min_delta: how much better than the best a value must be to count.
+        patience: checks without improvement after which training stops.
+        verbose: say when the metric improved and why training stopped.
+        mode: `"min"` or `"max"`, which values are better.
+        strict: a metric that was not logged is an error.
+        check_finite: stop when the metric is NaN or infinite.
+        stopping_threshold: stop when the metric is better than this.
+        divergence_threshold: stop when the metric is worse than this.
+        check_on_train_epoch_end: check at the end of the training epoch; False checks
+            after validation; None decides by how often validation runs.
+        log_rank_zero_only: only rank 0 says something.
+
+    Attributes:
+        best_score: best value so far.
+        wait_count: checks since the last improvement.
+        stopped_epoch: epoch in which training was stopped, else 0.
+        stopping_reason: an `EarlyStoppingReason`.
+        stopping_reason_message: the same as a sentence.
+
+    Raises:
+        MisconfigurationError: `mode` is neither of the two.
+    """
+
+    after_module: ClassVar[bool] = True
+    mode_dict: ClassVar[dict[str, Callable[..., Tensor]]] = {
+        "min": torch.lt,
+        "max": torch.gt,
+    }
+
+    def __init__(
+        self,
+        monitor: str,
+        min_delta: float = 0.0,
+        patience: int = 3,
+        verbose: bool = False,
+        mode: str = "min",
+        strict: bool = True,
+        check_finite: bool = True,
+        stopping_threshold: float | None = None,
+        divergence_threshold: float | None = None,
+        check_on_train_epoch_end: bool | None = None,
+        log_rank_zero_only: bool = False,
+    ) -> None:
+        if mode not in self.mode_dict:
+            raise MisconfigurationError(
+                f"EarlyStopping(mode={mode!r}): use 'min' or 'max'."
+            )
+        self.monitor = monitor
+        self.min_delta = min_delta if mode == "max" else -min_delta
+        self.patience = patience
+        self.verbose = verbose
+        self.mode = mode
+        self.strict = strict
+        self.check_finite = check_finite
+        self.stopping_threshold = stopping_threshold
+        self.divergence_threshold = divergence_threshold
+        self.log_rank_zero_only = log_rank_zero_only
+        self._check_on_train_epoch_end = check_on_train_epoch_end
+        self.best_score = torch.tensor(math.inf if mode == "min" else -math.inf)
+        self.wait_count = 0
+        self.stopped_epoch = 0
+        self.stopping_reason = EarlyStoppingReason.NOT_STOPPED
+        self.stopping_reason_message: str | None = None
+
+    @property
+    def monitor_op(self) -> Callable[..., Tensor]:
+        """`torch.lt` or `torch.gt`: whether its first argument is the better value."""
+        return self.mode_dict[self.mode]
+
+    @property
+    def state_key(self) -> str:
+        """Class name with what makes two of these callbacks differ."""
+        return self._generate_state_key(monitor=self.monitor, mode=self.mode)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best value and how long ago it was."""
+        return {
+            "wait_count": self.wait_count,
+            "stopped_epoch": self.stopped_epoch,
+            "best_score": self.best_score,
+            "patience": self.patience,
+            "stopping_reason": self.stopping_reason.value,
+            "stopping_reason_message": self.stopping_reason_message,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on waiting where the saved run was."""
+        self.wait_count = state_dict["wait_count"]
+        self.stopped_epoch = state_dict["stopped_epoch"]
+        self.best_score = state_dict["best_score"]
+        self.patience = state_dict["patience"]
+        self.stopping_reason = EarlyStoppingReason(state_dict.get("stopping_reason", 0))
+        self.stopping_reason_message = state_dict.get("stopping_reason_message")
+
+    def setup(self, trainer: Trainer, pl_module: Module, stage: str) -> None:
+        """Decide when to check: where validation runs once an epoch, at the epoch's end."""
+        if self._check_on_train_epoch_end is None:
+            self._check_on_train_epoch_end = (
+                trainer.val_check_interval == 1.0
+                and trainer.check_val_every_n_epoch == 1
+            )
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: Module) -> None:
+        """Check, unless validation is the time for it."""
+        if self._check_on_train_epoch_end:
+            self._check(trainer)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: Module) -> None:
+        """Check, unless the training epoch's end is the time for it."""
+        if not self._check_on_train_epoch_end:
+            self._check(trainer)
+
+    def _check(self, trainer: Trainer) -> None:
+        """Stop the run on every rank if the metric on any rank says so."""
+        if (
+            trainer.state.fn != "fit"
+            or trainer.sanity_checking
+            or trainer.fast_dev_run
+            or not self._metric_is_there(trainer)
+        ):
+            return
+        current = torch.as_tensor(trainer.callback_metrics[self.monitor]).squeeze()
+        stop, reason = self._evaluate_stopping_criteria(current)
+        stop = trainer.engine.agree(stop, all_ranks=False)
+        trainer.should_stop = trainer.should_stop or stop
+        if stop:
+            self.stopped_epoch = trainer.current_epoch
+            self.stopping_reason_message = reason
+        if reason and self.verbose:
+            self._say(trainer, reason)
+
+    def _metric_is_there(self, trainer: Trainer) -> bool:
+        """Whether the metric was logged.
+
+        Raises:
+            MissingMetricError: it was not, and the callback is strict.
+        """
+        metrics = trainer.callback_metrics
+        if self.monitor in metrics:
+            return True
+        message = (
+            f"Early stopping conditioned on metric `{self.monitor}`, which was not"
+            f" logged; monitor one of {sorted(metrics)}, or log it."
+        )
+        if self.strict:
+            raise MissingMetricError(message)
+        if self.verbose:
+            rank_zero_warn(message, category=RuntimeWarning)
+        return False
+
+    def _evaluate_stopping_criteria(self, current: Tensor) -> tuple[bool, str | None]:
+        """Compare a value with the limits and the best; return (stop, why)."""
+        shown = f"{self.monitor} = {current:.3f}"
+        reached = self._limit_reached(current)
+        if reached is not None:
+            self.stopping_reason, rule = reached
+            return (
+                True,
+                f"{shown} {rule}; the best was {self.best_score:.3f}. Stopping.",
+            )
+        if self.monitor_op(
+            current - self.min_delta, self.best_score.to(current.device)
+        ):
+            self.best_score = current
+            self.wait_count = 0
+            return False, f"{shown} is the best so far."
+        self.wait_count += 1
+        if self.wait_count < self.patience:
+            return False, None
+        self.stopping_reason = EarlyStoppingReason.PATIENCE_EXHAUSTED
+        return True, (
+            f"{self.monitor} did not improve in the last {self.wait_count} checks;"
+            f" the best was {self.best_score:.3f}. Stopping."
+        )
+
+    def _limit_reached(self, current: Tensor) -> tuple[EarlyStoppingReason, str] | None:
+        """The first of the absolute limits that this value passes, with its words."""
+        better, good, bad = (
+            self.monitor_op,
+            self.stopping_threshold,
+            self.divergence_threshold,
+        )
+        if self.check_finite and not torch.isfinite(current):
+            return EarlyStoppingReason.NON_FINITE_METRIC, "is not finite"
+        if good is not None and better(current, good):
+            return EarlyStoppingReason.STOPPING_THRESHOLD, f"is better than {good}"
+        if bad is not None and better(-current, -bad):
+            return EarlyStoppingReason.DIVERGENCE_THRESHOLD, f"is worse than {bad}"
+        return None
+
+    def _say(self, trainer: Trainer, message: str) -> None:
+        """Log a sentence, with the rank where there are several."""
+        if trainer.world_size == 1:
+            log.info(message)
+        elif trainer.global_rank == 0 or not self.log_rank_zero_only:
+            log.info("[rank %d] %s", trainer.global_rank, message)

@@ -1,0 +1,250 @@
+"""`ModelSummary`: a table of the model's layers, printed when a fit starts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
+
+from scaffold_runtime.callback import Callback
+from scaffold_runtime.launch import rank_zero_info, rank_zero_warn
+
+if TYPE_CHECKING:
+    from scaffold_runtime.module import Module
+    from scaffold_runtime.trainer import Trainer
+
+
+@dataclass
+class LayerSummary:
+    """One line of the table.
+
+    Attributes:
+        name: the layer's dotted name in the model.
+        layer_type: its class name.
+        num_parameters: elements of all its parameters, over all ranks.
+        training: it is in training mode.
+        in_size: shape of its input, or a list of shapes; None where unknown.
+        out_size: the same for its output.
+    """
+
+    name: str
+    layer_type: str
+    num_parameters: int
+    training: bool
+    in_size: Any = None
+    out_size: Any = None
+
+
+@dataclass
+class Summary:
+    """What is known of a model's layers and parameters.
+
+    Attributes:
+        layers: one per layer, parents before children.
+        total_parameters: elements of all parameters.
+        trainable_parameters: elements of those that require gradients.
+        total_layer_params: elements of the parameters inside the listed layers.
+        model_size: megabytes that the parameters take.
+    """
+
+    layers: list[LayerSummary] = field(default_factory=list)
+    total_parameters: int = 0
+    trainable_parameters: int = 0
+    total_layer_params: int = 0
+    model_size: float = 0.0
+
+    def __str__(self) -> str:
+        return _format_table(self)
+
+
+def summarize(model: nn.Module, max_depth: int = 1) -> Summary:
+    """Describe the layers of a model.
+
+    Args:
+        model: any module; shapes are known where it has an `example_input_array`, on
+            which `forward` then runs once, in eval mode and without gradients.
+        max_depth: how deep to list layers within layers; -1 lists all, 0 none.
+    """
+    modules = {
+        name: module
+        for name, module in model.named_modules()
+        if name and (max_depth < 0 or name.count(".") < max_depth)
+    }
+    layers = {
+        name: LayerSummary(name, type(module).__name__, _count(module), module.training)
+        for name, module in modules.items()
+    }
+    example = getattr(model, "example_input_array", None)
+    if example is not None:
+        try:
+            _record_sizes(model, example, modules, layers)
+        except Exception as error:  # the user's own forward, on the user's own example
+            rank_zero_warn(
+                "The model's summary is without shapes: forward failed on"
+                f" example_input_array ({type(error).__name__}: {error})."
+            )
+    parameters = _initialized(model)
+    return Summary(
+        layers=list(layers.values()),
+        total_parameters=_count(model),
+        trainable_parameters=sum(p.numel() for p in parameters if p.requires_grad),
+        total_layer_params=sum(_count(child) for child in model.children()),
+        model_size=sum(p.numel() * p.element_size() for p in parameters) / 1e6,
+    )
+
+
+def _initialized(module: nn.Module) -> list[nn.Parameter]:
+    """A module's parameters, without lazy ones that have no shape yet."""
+    lazy = nn.parameter.UninitializedParameter
+    return [p for p in module.parameters() if not isinstance(p, lazy)]
+
+
+def _count(module: nn.Module) -> int:
+    """Elements of all of a module's parameters."""
+    return sum(p.numel() for p in _initialized(module))
+
+
+def _record_sizes(
+    model: nn.Module,
+    example: Any,
+    modules: dict[str, nn.Module],
+    layers: dict[str, LayerSummary],
+) -> None:
+    """Run `forward` on the example and note the shapes that pass each layer."""
+
+    def note(layer: LayerSummary) -> Any:
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+            if layer.in_size is None:
+                layer.in_size = _sizes(inputs[0] if len(inputs) == 1 else inputs)
+                layer.out_size = _sizes(output)
+
+        return hook
+
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    example = tree_map_only(Tensor, lambda tensor: tensor.to(device), example)
+    with ExitStack() as stack:
+        for name, module in modules.items():
+            handle = module.register_forward_hook(note(layers[name]))
+            stack.callback(handle.remove)
+        stack.enter_context(_undisturbed(model, device))
+        if isinstance(example, dict):
+            model(**example)
+        else:
+            model(*(example if isinstance(example, (tuple, list)) else (example,)))
+
+
+@contextmanager
+def _undisturbed(model: nn.Module, device: torch.device) -> Iterator[None]:
+    """Evaluate without gradients, and leave modes and random state as they were."""
+    devices = [] if device.type == "cpu" else [device]
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        with (
+            torch.no_grad(),
+            torch.random.fork_rng(
+                devices, device_type="cuda" if not devices else device.type
+            ),
+        ):
+            yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
+def _sizes(value: Any) -> Any:
+    """Shape of a tensor, a list of shapes for several, None for anything else."""
+    if isinstance(value, Tensor):
+        return list(value.shape)
+    if isinstance(value, (list, tuple)):
+        return [_sizes(item) for item in value]
+    if isinstance(value, dict):
+        return [_sizes(item) for item in value.values()]
+    return None
+
+
+def _readable(count: int) -> str:
+    """A count with a unit: 0, 123, 1.2 K, 3.4 M, 5.6 B."""
+    units = (" ", "K", "M", "B", "T")
+    step = min(int(math.log10(count)) // 3, 4) if count else 0
+    if step == 0:
+        return f"{count}  "
+    return f"{count / 1000**step:,.1f} {units[step]}"
+
+
+def _format_table(summary: Summary) -> str:
+    """The table as text, with the totals below."""
+    header = ["", "Name", "Type", "Params", "Mode"]
+    with_sizes = any(layer.in_size is not None for layer in summary.layers)
+    if with_sizes:
+        header += ["In sizes", "Out sizes"]
+    rows = [
+        [
+            str(index),
+            layer.name,
+            layer.layer_type,
+            _readable(layer.num_parameters),
+            "train" if layer.training else "eval",
+        ]
+        + (
+            [str(layer.in_size or "?"), str(layer.out_size or "?")]
+            if with_sizes
+            else []
+        )
+        for index, layer in enumerate(summary.layers)
+    ]
+    own = summary.total_parameters - summary.total_layer_params
+    if own:
+        filler = ["n/a"] * (len(header) - 4)
+        rows.append(["", "other params", "n/a", _readable(own), *filler])
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    lines = [
+        " | ".join(
+            cell.rjust(width) if header[i] == "Params" else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in [header, *rows]
+    ]
+    rule = "-" * len(lines[0])
+    return "\n".join([lines[0], rule, *lines[1:], rule, *_totals(summary)])
+
+
+def _totals(summary: Summary) -> list[str]:
+    """The lines under the table."""
+    frozen = summary.total_parameters - summary.trainable_parameters
+    return [
+        f"{_readable(summary.trainable_parameters):<10}Trainable params",
+        f"{_readable(frozen):<10}Non-trainable params",
+        f"{_readable(summary.total_parameters):<10}Total params",
+        f"{summary.model_size:<10,.3f}Size of the parameters (MB)",
+    ]
+
+
+class ModelSummary(Callback):
+    """Print a table of the model's layers when a fit starts.
+
+    Shapes are shown where the module has an `example_input_array`.
+
+    Args:
+        max_depth: how deep to list layers within layers; -1 lists all, 0 prints nothing.
+    """
+
+    def __init__(self, max_depth: int = 1) -> None:
+        self._max_depth = max_depth
+
+    def on_fit_start(self, trainer: Trainer, pl_module: Module) -> None:
+        """Print the table on rank 0; all ranks take part in the example's forward."""
+        if not self._max_depth:
+            return
+        summary = summarize(pl_module, self._max_depth)
+        rank_zero_info(f"\n{summary}")
+
+
+class RichModelSummary(ModelSummary):
+    """`ModelSummary` under the name of Lightning's table for rich."""

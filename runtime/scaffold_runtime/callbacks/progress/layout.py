@@ -1,0 +1,170 @@
+"""How a line of progress reads at any width: pure text, no terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+MIN_BAR_WIDTH = 10
+MAX_BAR_WIDTH = 40
+SMOOTHING = 0.3  # weight of the newest rate in the moving average
+GAP = "  "
+
+
+@dataclass
+class Task:
+    """Work whose progress is shown: an epoch of training, or an evaluation.
+
+    Attributes:
+        description: what is going on, in a few words.
+        total: number of batches; infinite where unknown.
+        completed: batches done.
+        metrics: values to show, by name.
+    """
+
+    description: str
+    total: float
+    completed: int = 0
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    _started: float = field(default_factory=monotonic)
+    _rated_at: float = field(default_factory=monotonic)
+    _rated_batches: int = 0
+    _rate: float | None = None
+
+    def advance(self, completed: int, now: float) -> None:
+        """Note how many batches are done; updates the rate, a moving average."""
+        seconds, batches = now - self._rated_at, completed - self._rated_batches
+        self.completed = completed
+        if seconds <= 0 or batches <= 0:
+            return
+        newest = batches / seconds
+        if self._rate is not None:
+            newest = SMOOTHING * newest + (1 - SMOOTHING) * self._rate
+        self._rate = newest
+        self._rated_at, self._rated_batches = now, completed
+
+    def resume(self, now: float) -> None:
+        """Leave the time since the last batch out of the rate: something else ran."""
+        self._started += now - self._rated_at
+        self._rated_at = now
+
+    @property
+    def fraction(self) -> float:
+        """Share of the batches that is done; 0 where the total is unknown."""
+        known = math.isfinite(self.total) and self.total > 0
+        return min(self.completed / self.total, 1.0) if known else 0.0
+
+    def count(self) -> str:
+        """`12/100`, or `12` where the total is unknown."""
+        if not math.isfinite(self.total):
+            return str(self.completed)
+        return f"{self.completed}/{int(self.total)}"
+
+    def rate(self) -> str:
+        """Batches a second, or seconds a batch where that is slow."""
+        if not self._rate:
+            return ""
+        if self._rate < 1:
+            return f"{1 / self._rate:.1f} s/it"
+        return f"{self._rate:.{1 if self._rate < 100 else 0}f} it/s"
+
+    def times(self) -> str:
+        """`0:05<0:20`: time gone, and time left where that is known."""
+        gone = format_seconds(self._rated_at - self._started)
+        if not self._rate or not math.isfinite(self.total):
+            return gone
+        return f"{gone}<{format_seconds((self.total - self.completed) / self._rate)}"
+
+
+def format_seconds(seconds: float) -> str:
+    """`0:05`, `12:34`, `1:02:03`."""
+    minutes, rest = divmod(round(max(seconds, 0)), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}:{minutes:02}:{rest:02}"
+    return f"{minutes}:{rest:02}"
+
+
+def format_metrics(metrics: Mapping[str, Any], number_format: str = ".3g") -> list[str]:
+    """`name=value` for each metric; numbers in four digits, integers whole."""
+    return [
+        (
+            f"{name}={value:{number_format}}"
+            if isinstance(value, float)
+            else f"{name}={value}"
+        )
+        for name, value in metrics.items()
+    ]
+
+
+def fill(words: list[str], width: int, delimiter: str = GAP) -> list[str]:
+    """Lines of words that are at most `width` wide, but for a word that is wider."""
+    lines: list[str] = []
+    for word in words:
+        if lines and len(lines[-1]) + len(delimiter) + len(word) <= width:
+            lines[-1] += delimiter + word
+        else:
+            lines.append(word)
+    return lines
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A task's progress, cut to a width.
+
+    Attributes:
+        head: what stands before the bar.
+        bar_width: columns for the bar, 0 where there is no room.
+        tail: what stands after the bar, as pairs of kind and text.
+        below: further lines, of metrics.
+    """
+
+    head: str
+    bar_width: int
+    tail: list[tuple[str, str]]
+    below: list[str]
+
+    def first_line(self, bar: str) -> str:
+        """The line with the bar, drawn as given."""
+        return GAP.join(
+            part for part in (self.head, bar, *map(_text, self.tail)) if part
+        )
+
+
+def _text(part: tuple[str, str]) -> str:
+    return part[1]
+
+
+def arrange(
+    task: Task, width: int, number_format: str = ".3g", delimiter: str = GAP
+) -> Layout:
+    """Fit a task's progress into `width` columns.
+
+    Metrics go below where they do not fit beside the bar; then the bar, the times, and
+    the rate give way; the description and the count stay.
+    """
+    metrics = format_metrics(task.metrics, number_format)
+    counters = [
+        ("batch_progress", task.count()),
+        ("processing_speed", task.rate()),
+        ("time", task.times()),
+    ]
+    tail = [part for part in counters if part[1]]
+    beside = [*tail, ("metrics", delimiter.join(metrics))] if metrics else tail
+    bar = _room_for_bar(task, beside, width)
+    if bar >= MIN_BAR_WIDTH:
+        return Layout(task.description, min(bar, MAX_BAR_WIDTH), beside, [])
+    while len(tail) > 1 and _room_for_bar(task, tail, width) + len(GAP) < 0:
+        tail.pop()
+    bar = _room_for_bar(task, tail, width)
+    bar = min(bar, MAX_BAR_WIDTH) if bar >= MIN_BAR_WIDTH else 0
+    return Layout(task.description, bar, tail, fill(metrics, width, delimiter))
+
+
+def _room_for_bar(task: Task, tail: list[tuple[str, str]], width: int) -> int:
+    """Columns that the description, the tail and the gaps leave; may be negative."""
+    texts = [task.description, *map(_text, tail)]
+    return width - sum(len(text) + len(GAP) for text in texts)

@@ -1,0 +1,157 @@
+"""`TensorBoardLogger`: event files for TensorBoard."""
+
+from __future__ import annotations
+
+import os
+from argparse import Namespace
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from torch import Tensor
+
+from scaffold_runtime.errors import MisconfigurationError
+from scaffold_runtime.launch import rank_zero_only, rank_zero_warn
+from scaffold_runtime.loggers.hyperparameter import (
+    as_dict,
+    flatten,
+    sanitize,
+    write_yaml,
+)
+from scaffold_runtime.loggers.local import LocalLogger
+from scaffold_runtime.loggers.logger import rank_zero_experiment
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+
+class TensorBoardLogger(LocalLogger):
+    """Write event files and `hparams.yaml` into `<save_dir>/<name>/version_<n>`.
+
+    Args:
+        save_dir: folder under which all experiments are saved.
+        name: folder of the experiment; empty or None writes straight into `save_dir`.
+        version: number of the run, or its folder's name; by default the next number.
+        log_graph: record the model's graph; needs its `example_input_array`.
+        default_hp_metric: record `hp_metric` with the hyperparameters where no metric
+            is given: TensorBoard shows them only with a metric.
+        prefix: put before each metric's name, with a dash.
+        sub_dir: folder within the run's folder for the event files.
+        kwargs: further arguments of torch's `SummaryWriter`.
+
+    Raises:
+        MisconfigurationError: the package `tensorboard` is not installed.
+    """
+
+    NAME_HPARAMS_FILE: ClassVar[str] = "hparams.yaml"
+
+    def __init__(
+        self,
+        save_dir: str | os.PathLike[str],
+        name: str | None = "lightning_logs",
+        version: int | str | None = None,
+        log_graph: bool = False,
+        default_hp_metric: bool = True,
+        prefix: str = "",
+        sub_dir: str | os.PathLike[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if find_spec("tensorboard") is None:
+            raise MisconfigurationError(
+                "TensorBoardLogger needs the package tensorboard: run `pip install"
+                " tensorboard`, or use CSVLogger."
+            )
+        super().__init__(save_dir, name, version, prefix)
+        self._log_graph = log_graph
+        self._default_hp_metric = default_hp_metric
+        self._sub_dir = None if sub_dir is None else os.fspath(sub_dir)
+        self._kwargs = kwargs
+        self._experiment: SummaryWriter | None = None
+        self.hparams: dict[str, Any] = {}
+
+    @property
+    def sub_dir(self) -> str | None:
+        """Folder within the run's folder for the event files."""
+        return self._sub_dir
+
+    @property
+    def log_dir(self) -> str:
+        """Folder of the event files."""
+        path = os.path.join(super().log_dir, self._sub_dir or "").rstrip(os.sep)
+        return os.path.expanduser(os.path.expandvars(path))
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> SummaryWriter:
+        """Torch's `SummaryWriter`, on rank 0; imported when it is first asked for."""
+        if self._experiment is None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._experiment = SummaryWriter(log_dir=self.log_dir, **self._kwargs)
+        return self._experiment
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Record scalars; a dict as a value becomes several curves in one chart."""
+        for name, value in self._with_prefix(metrics).items():
+            if isinstance(value, dict):
+                self.experiment.add_scalars(name, value, step)
+            else:
+                number = value.item() if isinstance(value, Tensor) else value
+                self.experiment.add_scalar(name, number, step)
+
+    @rank_zero_only
+    def log_hyperparams(
+        self,
+        params: dict[str, Any] | Namespace,
+        metrics: dict[str, Any] | float | None = None,
+        step: int | None = None,
+    ) -> None:
+        """Record hyperparameters, with the metrics that TensorBoard shows beside them."""
+        self.hparams.update(as_dict(params))
+        if metrics is None:
+            metrics = {"hp_metric": -1} if self._default_hp_metric else {}
+        elif not isinstance(metrics, dict):
+            metrics = {"hp_metric": metrics}
+        if not metrics:
+            return
+        from torch.utils.tensorboard.summary import hparams
+
+        self.log_metrics(metrics, step)
+        writer = self.experiment._get_file_writer()
+        for summary in hparams(sanitize(flatten(as_dict(params))), metrics):
+            writer.add_summary(summary, step)
+
+    @rank_zero_only
+    def log_graph(self, model: Any, input_array: Any = None) -> None:
+        """Record the graph of the model's forward, if `log_graph` was asked for."""
+        if not self._log_graph:
+            return
+        example = model.example_input_array if input_array is None else input_array
+        if not isinstance(example, (Tensor, tuple)):
+            rank_zero_warn(
+                "TensorBoardLogger(log_graph=True) records no graph: the module's"
+                " example_input_array must be a tensor or a tuple, and is"
+                f" {type(example).__name__}."
+            )
+            return
+        self.experiment.add_graph(model, example)
+
+    @rank_zero_only
+    def save(self) -> None:
+        """Write what is buffered, and the hyperparameters."""
+        self.experiment.flush()
+        path = os.path.join(self.log_dir, self.NAME_HPARAMS_FILE)
+        if not os.path.isfile(path):
+            write_yaml(path, self.hparams)
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Write and close, if anything was ever recorded."""
+        if self._experiment is not None:
+            self.save()
+            self._experiment.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the writer, which has threads and files."""
+        return {**self.__dict__, "_experiment": None}
