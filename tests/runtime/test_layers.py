@@ -125,11 +125,6 @@ def test_imports_of_the_runtime_point_down():
 
 
 def sibling(module: str) -> str:
-    """The module or folder directly below its room: a folder is one sibling."""
-    return ".".join(module.split(".")[:2])
-
-
-def sibling(module: str) -> str:
     """The module or folder directly below `callbacks` or `loggers`; else ``""``."""
     family, _, rest = module.partition(".")
     return f"{family}.{room(rest)}" if family in FAMILIES and rest else ""
