@@ -1,0 +1,151 @@
+"""Checkpoint files: written whole or not at all, verified and read as data only."""
+
+from __future__ import annotations
+
+import errno
+import os
+import pickle
+import shutil
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from scaffold_runtime.errors import CheckpointError
+
+
+def write_checkpoint(content: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
+    """Write a checkpoint in torch's zip format, so that it stands whole or not at all.
+
+    The file is staged beside its target, flushed to the disk, and renamed.
+
+    Raises:
+        CheckpointError: the disk is full, or the folder cannot be written.
+    """
+    target = Path(path)
+    staged = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with open(staged, "wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(staged, target)
+        _flush_folder(target.parent)
+    except (OSError, RuntimeError) as error:
+        staged.unlink(missing_ok=True)
+        raise _not_written(content, target, error) from error
+    except BaseException:
+        staged.unlink(missing_ok=True)
+        raise
+
+
+def _not_written(
+    content: Mapping[str, Any], target: Path, error: Exception
+) -> CheckpointError:
+    """The sentence for a checkpoint that could not be written."""
+    cause = error if isinstance(error, OSError) else error.__context__
+    needed = _tensor_bytes(content)
+    folder = next((p for p in target.parents if p.exists()), Path("/"))
+    free = shutil.disk_usage(folder).free
+    if getattr(cause, "errno", None) == errno.ENOSPC or free < needed:
+        return CheckpointError(
+            f"The disk is full: {target} needs about {needed:,} bytes and {free:,} are"
+            " free; the checkpoints before it are good. Make room and save again."
+        )
+    return CheckpointError(f"The checkpoint {target} could not be written: {error}.")
+
+
+def _tensor_bytes(value: Any) -> int:
+    if isinstance(value, torch.Tensor):
+        return value.numel() * value.element_size()
+    if isinstance(value, Mapping):
+        return sum(map(_tensor_bytes, value.values()))
+    if isinstance(value, (list, tuple)):
+        return sum(map(_tensor_bytes, value))
+    return 0
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make a rename durable; Windows has no such call."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_checkpoint(
+    path: str | os.PathLike[str], map_location: Any = "cpu"
+) -> dict[str, Any]:
+    """Verify a checkpoint's checksums and read it as plain data; nothing in it is executed.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or holds more than plain data.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise CheckpointError(
+            f"There is no checkpoint {file}: check the path, or train first."
+        )
+    verify_checkpoint(file)
+    try:
+        content = torch.load(file, map_location=map_location, weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(
+            f"The checkpoint {file} holds more than plain data, so it was not loaded"
+            f" ({reason}): keep only tensors, numbers, strings and nests of them in it."
+        ) from None
+    except (RuntimeError, EOFError, KeyError, ValueError, TypeError) as error:
+        raise CheckpointError(
+            f"The checkpoint {file} is damaged ({error}): use an earlier one."
+        ) from None
+    if not isinstance(content, dict):
+        raise CheckpointError(
+            f"The checkpoint {file} holds a {type(content).__name__} and no dictionary:"
+            " was it written by Trainer.save_checkpoint?"
+        )
+    return content
+
+
+def verify_checkpoint(path: Path) -> None:
+    """Compare a checkpoint's content with the checksums that were written with it.
+
+    Raises:
+        CheckpointError: the file is truncated or one of its bits has changed.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError) as error:
+        raise CheckpointError(
+            f"The checkpoint {path} is damaged ({error}): use an earlier one."
+        ) from None
+    if damaged is not None:
+        raise CheckpointError(
+            f"The checkpoint {path} is damaged (the checksum of {damaged} is wrong):"
+            " use an earlier one."
+        )
+
+
+def check_shapes(module: nn.Module, state: Mapping[str, Any], path: str) -> None:
+    """Compare a state's shapes with the module's before anything is copied.
+
+    Raises:
+        CheckpointError: a tensor has another shape than the module's.
+    """
+    for name, own in module.state_dict().items():
+        saved = state.get(name)
+        if not isinstance(saved, torch.Tensor) or not isinstance(own, torch.Tensor):
+            continue
+        if saved.shape != own.shape and not nn.parameter.is_lazy(own):
+            raise CheckpointError(
+                f"{name} has shape {tuple(saved.shape)} in {path} and {tuple(own.shape)} in"
+                " the model: build the model with the hyperparameters it was saved with."
+            )

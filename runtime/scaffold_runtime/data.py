@@ -1,0 +1,189 @@
+"""`DataModule`: where the batches of a run come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+from typing_extensions import Self
+
+from scaffold_runtime.engine import move_batch
+from scaffold_runtime.errors import MisconfigurationError
+from scaffold_runtime.hyperparameters import HasHyperparameters
+
+if TYPE_CHECKING:
+    import os
+
+    from scaffold_runtime.trainer import Trainer
+
+
+class DataHooks:
+    """Hooks that both a module and a data module have.
+
+    A run asks the data module first; it falls back to the module.
+    """
+
+    prepare_data_per_node: bool = True
+    allow_zero_length_dataloader_with_multiple_devices: bool = False
+
+    def prepare_data(self) -> None:
+        """Download or convert data; called in one process of each machine. Set no state."""
+
+    def setup(self, stage: str) -> None:
+        """Build data sets; called in every process.
+
+        Args:
+            stage: `fit`, `validate`, `test` or `predict`.
+        """
+
+    def teardown(self, stage: str) -> None:
+        """Clean up; called in every process when the stage has ended."""
+
+    def train_dataloader(self) -> Any:
+        """The training batches: a `DataLoader` or any iterable, or a nest of them."""
+        raise MisconfigurationError(
+            f"{type(self).__name__} has no train_dataloader: define it, or pass"
+            " train_dataloaders or a data module to fit."
+        )
+
+    def val_dataloader(self) -> Any:
+        """The validation batches: one iterable or a list of them."""
+        raise MisconfigurationError(
+            f"{type(self).__name__} has no val_dataloader: define it, or pass"
+            " val_dataloaders or a data module."
+        )
+
+    def test_dataloader(self) -> Any:
+        """The test batches: one iterable or a list of them."""
+        raise MisconfigurationError(
+            f"{type(self).__name__} has no test_dataloader: define it, or pass dataloaders"
+            " or a data module to test."
+        )
+
+    def predict_dataloader(self) -> Any:
+        """The batches to predict: one iterable or a list of them."""
+        raise MisconfigurationError(
+            f"{type(self).__name__} has no predict_dataloader: define it, or pass"
+            " dataloaders or a data module to predict."
+        )
+
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Change a batch while it is on the CPU."""
+        return batch
+
+    def transfer_batch_to_device(
+        self, batch: Any, device: torch.device, dataloader_idx: int
+    ) -> Any:
+        """Move a batch; needed only for types that no `.to` knows."""
+        return move_batch(batch, device)
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Change a batch when it is on its device."""
+        return batch
+
+
+class DataModule(DataHooks, HasHyperparameters):
+    """Data sets and loaders of one task, in one place.
+
+    Attributes:
+        trainer: the trainer of the run, None outside of one.
+    """
+
+    name: str | None = None
+
+    def __init__(self) -> None:
+        self.trainer: Trainer | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """State to keep in a checkpoint; plain data and tensors."""
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over the state of a checkpoint."""
+
+    def on_exception(self, exception: BaseException) -> None:
+        """Called when a run ends by an exception."""
+
+    @classmethod
+    def from_datasets(
+        cls,
+        train_dataset: Dataset[Any] | Iterable[Dataset[Any]] | None = None,
+        val_dataset: Dataset[Any] | Iterable[Dataset[Any]] | None = None,
+        test_dataset: Dataset[Any] | Iterable[Dataset[Any]] | None = None,
+        predict_dataset: Dataset[Any] | Iterable[Dataset[Any]] | None = None,
+        batch_size: int = 1,
+        num_workers: int = 0,
+        **datamodule_kwargs: Any,
+    ) -> Self:
+        """A data module of data sets: training data is shuffled, the rest is not.
+
+        Args:
+            train_dataset: one data set, or several.
+            val_dataset: one data set, or several.
+            test_dataset: one data set, or several.
+            predict_dataset: one data set, or several.
+            batch_size: samples in a batch of each loader.
+            num_workers: processes that load data.
+            **datamodule_kwargs: arguments of the data module's own `__init__`.
+        """
+        datamodule = cls(**datamodule_kwargs)
+        given = {
+            "train_dataloader": train_dataset,
+            "val_dataloader": val_dataset,
+            "test_dataloader": test_dataset,
+            "predict_dataloader": predict_dataset,
+        }
+        for hook, datasets in given.items():
+            if datasets is not None:
+                shuffle = hook == "train_dataloader"
+                make = _loader_factory(datasets, shuffle, batch_size, num_workers)
+                setattr(datamodule, hook, make)
+        return datamodule
+
+    @classmethod
+    def load_from_checkpoint(
+        cls,
+        checkpoint_path: str | os.PathLike[str],
+        map_location: Any = "cpu",
+        hparams_file: str | os.PathLike[str] | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Make a data module from the hyperparameters and state in a checkpoint.
+
+        Args:
+            checkpoint_path: the checkpoint.
+            map_location: where its tensors go.
+            hparams_file: a YAML file whose values come before the saved ones.
+            **kwargs: arguments that come before both.
+
+        Raises:
+            CheckpointError: the checkpoint is damaged or lacks an argument.
+        """
+        from scaffold_runtime.restore import load_datamodule
+
+        return load_datamodule(cls, checkpoint_path, map_location, hparams_file, kwargs)
+
+
+def _loader_factory(
+    datasets: Any, shuffle: bool, batch_size: int, num_workers: int
+) -> Callable[[], Any]:
+    def make_one(dataset: Dataset[Any]) -> DataLoader[Any]:
+        ordered = shuffle and not isinstance(dataset, IterableDataset)
+        return DataLoader(
+            dataset,
+            batch_size=batch_size,
+            shuffle=ordered,
+            num_workers=num_workers,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def make() -> Any:
+        if isinstance(datasets, Mapping):
+            return {key: make_one(dataset) for key, dataset in datasets.items()}
+        if isinstance(datasets, Sequence) and not isinstance(datasets, Dataset):
+            return [make_one(dataset) for dataset in datasets]
+        return make_one(datasets)
+
+    return make

@@ -1,0 +1,231 @@
+"""Hyperparameters: the arguments a module was made with, kept for its checkpoint."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import enum
+import inspect
+import os
+import types
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from typing import Any
+
+import torch
+
+from scaffold_runtime.errors import CheckpointError, MisconfigurationError
+from scaffold_runtime.launch import rank_zero_warn
+
+NAME_KEY = "hparams_name"
+VALUES_KEY = "hyper_parameters"
+DATA_NAME_KEY = "datamodule_hparams_name"
+DATA_VALUES_KEY = "datamodule_hyper_parameters"
+
+
+class AttributeDict(dict[str, Any]):
+    """A dict whose keys are attributes as well: `hparams.lr` is `hparams["lr"]`."""
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"There is no hyperparameter {name!r}.") from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self[name] = value
+
+    def __delattr__(self, name: str) -> None:
+        self.pop(name)
+
+    def __repr__(self) -> str:
+        width = max(map(len, self), default=0) + 1
+        return "\n".join(f'"{key}":{"":{width - len(key)}}{self[key]}' for key in self)
+
+
+class HasHyperparameters:
+    """What modules and data modules know of the arguments they were made with."""
+
+    _hparams: Any
+    _hparams_initial: Any
+    _hparams_name: str
+    _log_hyperparams: bool = False
+
+    @property
+    def hparams(self) -> Any:
+        """Hyperparameters kept by `save_hyperparameters`, as attributes and as a mapping."""
+        if "_hparams" not in self.__dict__:
+            self.__dict__["_hparams"] = AttributeDict()
+        return self.__dict__["_hparams"]
+
+    @property
+    def hparams_initial(self) -> Any:
+        """A copy of the hyperparameters as they were first saved."""
+        return copy.deepcopy(self.__dict__.get("_hparams_initial", AttributeDict()))
+
+    def save_hyperparameters(
+        self,
+        *args: Any,
+        ignore: Sequence[str] | str | None = None,
+        frame: types.FrameType | None = None,
+        logger: bool = True,
+    ) -> None:
+        """Keep arguments of `__init__`, of this class and of those that call it.
+
+        Args:
+            *args: names of arguments to keep, or one object (a dict, a namespace, a
+                dataclass) to keep as a whole; nothing keeps all arguments.
+            ignore: names of arguments to leave out.
+            frame: the frame of the `__init__` to look at; the caller's by default.
+            logger: send them to the loggers when a run starts.
+
+        Example:
+            def __init__(self, width: int = 64, lr: float = 1e-3):
+                super().__init__()
+                self.save_hyperparameters()
+        """
+        caller = frame or inspect.currentframe().f_back  # type: ignore[union-attr]
+        ignored = {ignore} if isinstance(ignore, str) else set(ignore or ())
+        arguments = _arguments_of_init(self, caller)
+        kept, name = _choose(arguments, args)
+        if isinstance(kept, Mapping):
+            kept = AttributeDict((k, v) for k, v in kept.items() if k not in ignored)
+        state = self.__dict__
+        state["_log_hyperparams"] = logger
+        state["_hparams_name"] = name
+        known = state.get("_hparams")
+        if isinstance(known, MutableMapping) and isinstance(kept, Mapping):
+            known.update(kept)
+        else:
+            state["_hparams"] = kept
+        state["_hparams_initial"] = _copy_values(state["_hparams"])
+
+
+def _choose(arguments: dict[str, Any], chosen: tuple[Any, ...]) -> tuple[Any, str]:
+    """What to keep, and the argument's name where one object is kept as a whole."""
+    if not chosen:
+        return arguments, "kwargs"
+    if all(isinstance(name, str) for name in chosen):
+        missing = [name for name in chosen if name not in arguments]
+        if missing:
+            raise MisconfigurationError(
+                f"save_hyperparameters({missing[0]!r}): __init__ has no such argument;"
+                f" it has {', '.join(arguments)}."
+            )
+        return {name: arguments[name] for name in chosen}, "kwargs"
+    if len(chosen) > 1:
+        raise MisconfigurationError(
+            "save_hyperparameters takes names of arguments or one object, and got several"
+            " objects: put them in one dict."
+        )
+    whole = chosen[0]
+    names = [name for name, value in arguments.items() if value is whole]
+    if dataclasses.is_dataclass(whole) and not isinstance(whole, type):
+        whole = vars(whole)
+    elif not isinstance(whole, Mapping):
+        whole = vars(whole)
+    return AttributeDict(whole), names[0] if names else "kwargs"
+
+
+def _arguments_of_init(owner: object, frame: types.FrameType | None) -> dict[str, Any]:
+    """Arguments of every `__init__` of `owner` on the stack; the outermost call wins."""
+    if dataclasses.is_dataclass(owner):
+        names = [field.name for field in dataclasses.fields(owner) if field.init]
+        return {name: getattr(owner, name) for name in names}
+    found: dict[str, Any] = {}
+    while frame is not None:
+        values = inspect.getargvalues(frame)
+        is_init = frame.f_code.co_name == "__init__" and values.args
+        if not is_init or values.locals.get(values.args[0]) is not owner:
+            break
+        found.update({name: values.locals[name] for name in values.args[1:]})
+        if values.keywords:
+            found.update(values.locals[values.keywords])
+        frame = frame.f_back
+    return found
+
+
+def _copy_values(hparams: Any) -> Any:
+    """A copy that later changes do not reach; what cannot be copied is shared."""
+    try:
+        return copy.deepcopy(hparams)
+    except Exception:  # a value's own __deepcopy__ may raise anything
+        return copy.copy(hparams)
+
+
+def plain_hyperparameters(hparams: Mapping[str, Any]) -> dict[str, Any]:
+    """The hyperparameters that a checkpoint may hold: plain data and tensors.
+
+    Paths and enums become strings; what else is not plain is left out, with a warning.
+    """
+    kept: dict[str, Any] = {}
+    for name, value in hparams.items():
+        try:
+            kept[name] = as_plain(value)
+        except TypeError:
+            rank_zero_warn(
+                f"The hyperparameter {name!r} is a {type(value).__name__} and stays out of"
+                f" the checkpoint, which holds plain data: save_hyperparameters(ignore="
+                f"[{name!r}]) says that you mean it, and load_from_checkpoint(...,"
+                f" {name}=...) gives it back."
+            )
+    return kept
+
+
+def as_plain(value: Any) -> Any:
+    """Plain data as it is; paths and enums as strings.
+
+    Raises:
+        TypeError: the value is neither.
+    """
+    if value is None or type(value) in (bool, int, float, str, complex, bytes):
+        return value
+    if isinstance(value, enum.Enum):
+        return value.value if isinstance(value.value, str) else value.name
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, torch.Tensor) and not value.requires_grad:
+        return value
+    if isinstance(value, Mapping):
+        return {as_plain(key): as_plain(item) for key, item in value.items()}
+    if type(value) in (list, tuple, set):
+        return type(value)(as_plain(item) for item in value)
+    for base in (bool, int, float, str):
+        if isinstance(value, base):
+            return base(value)
+    raise TypeError(type(value).__name__)
+
+
+def init_arguments(
+    owner: type, saved: Mapping[str, Any], name: str, given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Arguments to make `owner` with: the saved ones its `__init__` takes, then the given.
+
+    Raises:
+        CheckpointError: a required argument is neither saved nor given.
+    """
+    parameters = inspect.signature(owner).parameters
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    if name in parameters and name != "kwargs":
+        merged: dict[str, Any] = {name: AttributeDict({**saved, **given})}
+    else:
+        merged = {**saved, **given}
+    if not open_ended:
+        merged = {key: value for key, value in merged.items() if key in parameters}
+    missing = [
+        p.name
+        for p in parameters.values()
+        if p.default is p.empty
+        and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+        and p.name not in merged
+    ]
+    if missing:
+        raise CheckpointError(
+            f"{owner.__name__} needs {_listed(missing)}, which the checkpoint does not"
+            f" hold: pass {missing[0]}=... to load_from_checkpoint, or call"
+            " save_hyperparameters() in __init__ before training."
+        )
+    return merged
+
+
+def _listed(names: Iterable[str]) -> str:
+    return " and ".join(repr(name) for name in names)

@@ -1,0 +1,608 @@
+"""`Module`: a model together with its loss, its optimizers and what happens in a step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from typing_extensions import Self
+
+from scaffold_runtime.data import DataHooks
+from scaffold_runtime.errors import MisconfigurationError
+from scaffold_runtime.hyperparameters import HasHyperparameters
+from scaffold_runtime.launch import rank_zero_warn
+from scaffold_runtime.metrics import LogArguments
+from scaffold_runtime.optimization import ManagedOptimizer, step_scheduler, trainable
+
+if TYPE_CHECKING:
+    import os
+
+    from scaffold_runtime.callback import Callback
+    from scaffold_runtime.trainer import Trainer
+
+
+class Module(DataHooks, HasHyperparameters, nn.Module):
+    """A `torch.nn.Module` that a `Trainer` can train.
+
+    Define `training_step` and `configure_optimizers`; every other hook is optional and
+    costs nothing unless it is overridden.
+
+    Attributes:
+        automatic_optimization: False leaves backward passes and steps to `training_step`.
+        example_input_array: an input of `forward`, for summaries and exports.
+        strict_loading: checkpoints must hold exactly this module's weights.
+    """
+
+    example_input_array: Any = None
+    automatic_optimization: bool = True
+    strict_loading: bool = True
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.__dict__["_trainer"] = None
+        self.__dict__["_toggled"] = {}
+
+    # --- where it runs ----------------------------------------------------------------
+
+    @property
+    def trainer(self) -> Trainer:
+        """The trainer of the run.
+
+        Raises:
+            RuntimeError: the module is not part of a run.
+        """
+        trainer = self.__dict__.get("_trainer")
+        if trainer is None:
+            raise RuntimeError(
+                f"{type(self).__qualname__} is not attached to a Trainer: what you asked"
+                " for exists while fit, validate, test or predict runs."
+            )
+        return cast("Trainer", trainer)
+
+    @trainer.setter
+    def trainer(self, trainer: Trainer | None) -> None:
+        self.__dict__["_trainer"] = trainer
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the module's first parameter or buffer; the run's where it has none."""
+        for tensor in self.parameters():
+            return tensor.device
+        for tensor in self.buffers():
+            return tensor.device
+        trainer = self.__dict__.get("_trainer")
+        return trainer.engine.device if trainer else torch.device("cpu")
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the module's first floating-point parameter."""
+        floating = (p.dtype for p in self.parameters() if p.is_floating_point())
+        return next(floating, torch.get_default_dtype())
+
+    @property
+    def on_gpu(self) -> bool:
+        """The module is on a CUDA device."""
+        return self.device.type == "cuda"
+
+    @property
+    def current_epoch(self) -> int:
+        """Index of the epoch being trained, 0 outside a run."""
+        trainer = self.__dict__.get("_trainer")
+        return trainer.current_epoch if trainer else 0
+
+    @property
+    def global_step(self) -> int:
+        """Optimizer steps taken, 0 outside a run."""
+        trainer = self.__dict__.get("_trainer")
+        return trainer.global_step if trainer else 0
+
+    @property
+    def global_rank(self) -> int:
+        """Index of this process among all."""
+        trainer = self.__dict__.get("_trainer")
+        return trainer.global_rank if trainer else 0
+
+    @property
+    def local_rank(self) -> int:
+        """Index of this process on its machine."""
+        trainer = self.__dict__.get("_trainer")
+        return trainer.local_rank if trainer else 0
+
+    @property
+    def logger(self) -> Any:
+        """The first logger of the run, or None."""
+        trainer = self.__dict__.get("_trainer")
+        return trainer.logger if trainer else None
+
+    @property
+    def loggers(self) -> list[Any]:
+        """All loggers of the run."""
+        trainer = self.__dict__.get("_trainer")
+        return trainer.loggers if trainer else []
+
+    # --- logging ----------------------------------------------------------------------
+
+    @torch.compiler.disable
+    def log(
+        self,
+        name: str,
+        value: Any,
+        prog_bar: bool = False,
+        logger: bool | None = None,
+        on_step: bool | None = None,
+        on_epoch: bool | None = None,
+        reduce_fx: str | Callable[..., Any] = "mean",
+        enable_graph: bool = False,
+        sync_dist: bool = False,
+        sync_dist_group: Any = None,
+        add_dataloader_idx: bool = True,
+        batch_size: int | None = None,
+        metric_attribute: str | None = None,
+        rank_zero_only: bool = False,
+    ) -> None:
+        """Record a value under a name.
+
+        Args:
+            name: the name; on both step and epoch it forks into `name_step`, `name_epoch`.
+            value: a number, a tensor with one element, or a torchmetrics object.
+            prog_bar: show it in the progress bar.
+            logger: send it to the loggers; by default yes.
+            on_step: record each step's value; by default in training steps and hooks.
+            on_epoch: reduce over the epoch; by default in evaluation and epoch hooks.
+            reduce_fx: how an epoch is reduced: `mean` (weighted by batch size), `sum`,
+                `min` or `max`.
+            enable_graph: keep the value's graph.
+            sync_dist: reduce over ranks as well.
+            sync_dist_group: not supported; reduces over all ranks.
+            add_dataloader_idx: append `/dataloader_idx_N` when several loaders are
+                evaluated.
+            batch_size: weight in the mean; found in the batch by default.
+            metric_attribute: accepted for compatibility; a metric knows how to reset.
+            rank_zero_only: the value is logged by rank 0 alone.
+
+        Raises:
+            MisconfigurationError: the place, the value or the arguments do not allow it.
+        """
+        trainer = self.__dict__["_trainer"]
+        if trainer is None:
+            rank_zero_warn(f"self.log({name!r}, ...) outside of a run records nothing.")
+            return
+        if trainer.recorder is None:
+            raise MisconfigurationError(
+                f"self.log({name!r}, ...) was called where no loop runs: log in a step or"
+                " in a hook of a batch or an epoch."
+            )
+        if sync_dist_group is not None:
+            raise MisconfigurationError(
+                "self.log(sync_dist_group=...) is not supported: reduce the value yourself"
+                " over that group, and log it without sync_dist."
+            )
+        if rank_zero_only and trainer.global_rank != 0:
+            return
+        arguments = LogArguments(
+            prog_bar,
+            logger is not False,
+            on_step,
+            on_epoch,
+            reduce_fx,
+            enable_graph,
+            sync_dist,
+            add_dataloader_idx,
+        )
+        trainer.recorder.log(name, value, arguments, batch_size)
+
+    def log_dict(
+        self, dictionary: Mapping[str, Any], *args: Any, **kwargs: Any
+    ) -> None:
+        """Record several values; the other arguments are those of `log`."""
+        for name, value in dictionary.items():
+            self.log(name, value, *args, **kwargs)
+
+    def print(self, *args: Any, **kwargs: Any) -> None:
+        """Print on rank 0, without tearing the progress bar."""
+        trainer = self.__dict__.get("_trainer")
+        if trainer is None:
+            print(*args, **kwargs)
+        elif trainer.is_global_zero:
+            bar = trainer.progress_bar_callback
+            (bar.print if bar is not None else print)(*args, **kwargs)
+
+    def all_gather(self, data: Any, group: Any = None, sync_grads: bool = False) -> Any:
+        """Stack every rank's tensors, in a batch of any nesting.
+
+        Shapes: (...) -> (world_size, ...); in one process unchanged.
+        """
+        if isinstance(data, torch.Tensor):
+            return self.trainer.engine.all_gather(data, sync_grads)
+        if isinstance(data, Mapping):
+            return {k: self.all_gather(v, group, sync_grads) for k, v in data.items()}
+        if isinstance(data, (list, tuple)):
+            return type(data)(self.all_gather(item, group, sync_grads) for item in data)
+        if isinstance(data, (int, float)):
+            number = torch.tensor(data, device=self.device)
+            return self.trainer.engine.all_gather(number, sync_grads)
+        return data
+
+    # --- steps ------------------------------------------------------------------------
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """The prediction for an input; define it to call the module."""
+        return super().forward(*args, **kwargs)
+
+    def training_step(self, *args: Any, **kwargs: Any) -> Any:
+        """The loss of a batch: `training_step(batch, batch_idx)`.
+
+        Returns a tensor, a dict with `loss`, or None to skip the batch.
+        """
+        raise MisconfigurationError(
+            f"{type(self).__name__} has no training_step: define it to call fit."
+        )
+
+    def validation_step(self, *args: Any, **kwargs: Any) -> Any:
+        """Work on a validation batch: `(batch, batch_idx, dataloader_idx=0)`."""
+
+    def test_step(self, *args: Any, **kwargs: Any) -> Any:
+        """Work on a test batch: `(batch, batch_idx, dataloader_idx=0)`."""
+
+    def predict_step(self, *args: Any, **kwargs: Any) -> Any:
+        """The prediction for a batch: `(batch, batch_idx, dataloader_idx=0)`."""
+        return self(kwargs.get("batch", args[0] if args else None))
+
+    def configure_optimizers(self) -> Any:
+        """Optimizers and schedulers.
+
+        Returns an optimizer, a list of them, ([optimizers], [schedulers]), a dict with
+        `optimizer` and `lr_scheduler`, or None.
+        """
+        raise MisconfigurationError(
+            f"{type(self).__name__} has no configure_optimizers: define it to call fit."
+        )
+
+    def configure_model(self) -> None:
+        """Build layers late, when the strategy is known; must be safe to call twice."""
+
+    def configure_callbacks(self) -> Callback | list[Callback]:
+        """Callbacks that this module brings; they replace the trainer's of the same type."""
+        return []
+
+    # --- optimization -----------------------------------------------------------------
+
+    def optimizers(self, use_pl_optimizer: bool = True) -> Any:
+        """The optimizer, or the list of them, for manual optimization."""
+        managed = self.trainer.managed_optimizers
+        found = managed if use_pl_optimizer else self.trainer.optimizers
+        return found[0] if len(found) == 1 else list(found)
+
+    def lr_schedulers(self) -> Any:
+        """The scheduler, the list of them, or None, for manual optimization."""
+        found = [config.scheduler for config in self.trainer.lr_scheduler_configs]
+        return (found[0] if len(found) == 1 else found) if found else None
+
+    def manual_backward(self, loss: torch.Tensor, *args: Any, **kwargs: Any) -> None:
+        """Run a backward pass in manual optimization, through the run's precision.
+
+        Raises:
+            MisconfigurationError: the module is optimized automatically.
+        """
+        if self.automatic_optimization:
+            raise MisconfigurationError(
+                "manual_backward was called with automatic optimization: set"
+                " self.automatic_optimization = False in __init__."
+            )
+        self.trainer.run_backward(loss, *args, **kwargs)
+
+    def backward(self, loss: torch.Tensor, *args: Any, **kwargs: Any) -> None:
+        """Run a backward pass; override it to do so differently."""
+        loss.backward(*args, **kwargs)
+
+    def toggle_optimizer(self, optimizer: Optimizer | ManagedOptimizer) -> None:
+        """Let only this optimizer's parameters need gradients, until untoggled."""
+        own = {id(parameter) for parameter in trainable(_unmanaged(optimizer))}
+        remembered: dict[nn.Parameter, bool] = self.__dict__["_toggled"]
+        for other in self.trainer.optimizers:
+            for parameter in trainable(other):
+                if parameter not in remembered:
+                    remembered[parameter] = parameter.requires_grad
+                parameter.requires_grad = remembered[parameter] and id(parameter) in own
+
+    def untoggle_optimizer(self, optimizer: Optimizer | ManagedOptimizer) -> None:
+        """Give every parameter back what `toggle_optimizer` took."""
+        remembered: dict[nn.Parameter, bool] = self.__dict__["_toggled"]
+        for parameter, needed in remembered.items():
+            parameter.requires_grad = needed
+        remembered.clear()
+
+    @contextmanager
+    def toggled_optimizer(
+        self, optimizer: Optimizer | ManagedOptimizer
+    ) -> Iterator[None]:
+        """`toggle_optimizer` and `untoggle_optimizer` around a block."""
+        self.toggle_optimizer(optimizer)
+        try:
+            yield
+        finally:
+            self.untoggle_optimizer(optimizer)
+
+    def clip_gradients(
+        self,
+        optimizer: Optimizer | ManagedOptimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip gradients by the trainer's settings, or by those given here.
+
+        Raises:
+            MisconfigurationError: the algorithm is unknown.
+        """
+        trainer = self.trainer
+        value = (
+            trainer.gradient_clip_val
+            if gradient_clip_val is None
+            else gradient_clip_val
+        )
+        algorithm = gradient_clip_algorithm or trainer.gradient_clip_algorithm or "norm"
+        if algorithm not in ("norm", "value"):
+            raise MisconfigurationError(
+                f"gradient_clip_algorithm={algorithm!r} is unknown: use 'norm' or 'value'."
+            )
+        norm = trainer.engine.clip_gradients(_unmanaged(optimizer), value, algorithm)
+        trainer.gradient_norm = norm
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip gradients just before a step; override it to do so differently."""
+        self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+
+    def optimizer_step(
+        self,
+        epoch: int,
+        batch_idx: int,
+        optimizer: Any,
+        optimizer_closure: Callable[[], Any] | None = None,
+    ) -> None:
+        """Step the optimizer; an override must pass or call the closure."""
+        optimizer.step(closure=optimizer_closure)
+
+    def optimizer_zero_grad(
+        self, epoch: int, batch_idx: int, optimizer: Optimizer
+    ) -> None:
+        """Zero the gradients before a backward pass."""
+        optimizer.zero_grad()
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Step a scheduler; `metric` is None unless it monitors one."""
+        step_scheduler(scheduler, metric)
+
+    # --- freezing, loading, exporting -------------------------------------------------
+
+    def freeze(self) -> None:
+        """Let no parameter need a gradient, and switch to evaluation mode."""
+        for parameter in self.parameters():
+            parameter.requires_grad = False
+        self.eval()
+
+    def unfreeze(self) -> None:
+        """Let every parameter need a gradient, and switch to training mode."""
+        for parameter in self.parameters():
+            parameter.requires_grad = True
+        self.train()
+
+    @classmethod
+    def load_from_checkpoint(
+        cls,
+        checkpoint_path: str | os.PathLike[str],
+        map_location: Any = "cpu",
+        hparams_file: str | os.PathLike[str] | None = None,
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Make a module from the hyperparameters and weights in a checkpoint.
+
+        Args:
+            checkpoint_path: the checkpoint.
+            map_location: where its tensors go.
+            hparams_file: a YAML file whose values come before the saved ones.
+            strict: the checkpoint must hold exactly this module's weights.
+            **kwargs: arguments that come before both.
+
+        Raises:
+            CheckpointError: the checkpoint is damaged, lacks an argument, or does not fit.
+        """
+        from scaffold_runtime.restore import load_module
+
+        return load_module(
+            cls, checkpoint_path, map_location, hparams_file, strict, kwargs
+        )
+
+    def to_onnx(
+        self,
+        file_path: str | os.PathLike[str],
+        input_sample: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Write the forward pass as ONNX, through torch's exporter.
+
+        Args:
+            file_path: the file to write.
+            input_sample: an input of `forward`; `example_input_array` by default.
+            **kwargs: arguments of `torch.onnx.export`.
+
+        Raises:
+            MisconfigurationError: there is no input to trace with.
+        """
+        sample = self.example_input_array if input_sample is None else input_sample
+        if sample is None:
+            raise MisconfigurationError(
+                "to_onnx needs an input to trace with: pass input_sample, or set"
+                " self.example_input_array."
+            )
+        arguments = sample if isinstance(sample, tuple) else (sample,)
+        was_training = self.training
+        self.eval()
+        try:
+            return torch.onnx.export(self, arguments, file_path, **kwargs)
+        finally:
+            self.train(was_training)
+
+    def to_torchscript(self, *args: Any, **kwargs: Any) -> None:
+        """Refused: torch has retired TorchScript.
+
+        Raises:
+            MisconfigurationError: always.
+        """
+        raise MisconfigurationError(
+            "TorchScript is not supported, since torch has retired it: use to_onnx, or"
+            " torch.export.export(module, args)."
+        )
+
+    # --- hooks of a run ---------------------------------------------------------------
+
+    def on_fit_start(self) -> None:
+        """Called when the optimizers are ready, before the sanity check."""
+
+    def on_fit_end(self) -> None:
+        """Called after training, before the teardown."""
+
+    def on_train_start(self) -> None:
+        """Called before the first epoch."""
+
+    def on_train_end(self) -> None:
+        """Called after the last epoch."""
+
+    def on_train_epoch_start(self) -> None:
+        """Called before an epoch's first batch."""
+
+    def on_train_epoch_end(self) -> None:
+        """Called after an epoch's last batch and its validation."""
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Called after the step; `outputs` is what `training_step` returned."""
+
+    def on_before_zero_grad(self, optimizer: Optimizer) -> None:
+        """Called before gradients are zeroed."""
+
+    def on_before_backward(self, loss: torch.Tensor) -> None:
+        """Called before `backward`; the loss is divided by the accumulation."""
+
+    def on_after_backward(self) -> None:
+        """Called after `backward`, before the optimizer steps."""
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Called before gradients are clipped and applied."""
+
+    def on_validation_start(self) -> None:
+        """Called before the first validation batch of a run."""
+
+    def on_validation_end(self) -> None:
+        """Called after the last validation batch of a run."""
+
+    def on_validation_epoch_start(self) -> None:
+        """Called when the validation loaders are ready."""
+
+    def on_validation_epoch_end(self) -> None:
+        """Called when all validation batches are done, metrics not yet reduced."""
+
+    def on_validation_batch_start(
+        self, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Called before `validation_step`."""
+
+    def on_validation_batch_end(
+        self, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Called after `validation_step`."""
+
+    def on_test_start(self) -> None:
+        """Called before the first test batch of a run."""
+
+    def on_test_end(self) -> None:
+        """Called after the last test batch of a run."""
+
+    def on_test_epoch_start(self) -> None:
+        """Called when the test loaders are ready."""
+
+    def on_test_epoch_end(self) -> None:
+        """Called when all test batches are done, metrics not yet reduced."""
+
+    def on_test_batch_start(
+        self, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Called before `test_step`."""
+
+    def on_test_batch_end(
+        self, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Called after `test_step`."""
+
+    def on_predict_start(self) -> None:
+        """Called before the first predict batch of a run."""
+
+    def on_predict_end(self) -> None:
+        """Called after the last predict batch of a run."""
+
+    def on_predict_epoch_start(self) -> None:
+        """Called when the predict loaders are ready."""
+
+    def on_predict_epoch_end(self) -> None:
+        """Called when all predict batches are done, metrics not yet reduced."""
+
+    def on_predict_batch_start(
+        self, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Called before `predict_step`."""
+
+    def on_predict_batch_end(
+        self, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Called after `predict_step`."""
+
+    def on_validation_model_eval(self) -> None:
+        """Switch to evaluation mode before validation."""
+        self.eval()
+
+    def on_test_model_eval(self) -> None:
+        """Switch to evaluation mode before test."""
+        self.eval()
+
+    def on_predict_model_eval(self) -> None:
+        """Switch to evaluation mode before predict."""
+        self.eval()
+
+    def on_validation_model_train(self) -> None:
+        """Called when the modes before validation are restored."""
+
+    def on_test_model_train(self) -> None:
+        """Called when the modes before test are restored."""
+
+    def on_predict_model_train(self) -> None:
+        """Called when the modes before predict are restored."""
+
+    def on_validation_model_zero_grad(self) -> None:
+        """Zero gradients before a validation within training."""
+        self.zero_grad()
+
+    def on_exception(self, exception: BaseException) -> None:
+        """Called when a run ends by an exception, Ctrl-C included."""
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Called with a checkpoint's content before it is written; may add plain data."""
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Called with a checkpoint's content before the weights are loaded."""
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> int | None:
+        """Called before `training_step`; -1 skips the rest of the epoch."""
+        return None
+
+
+def _unmanaged(optimizer: Optimizer | ManagedOptimizer) -> Optimizer:
+    """The optimizer itself."""
+    return optimizer.optimizer if isinstance(optimizer, ManagedOptimizer) else optimizer

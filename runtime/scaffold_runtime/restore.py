@@ -1,0 +1,106 @@
+"""Modules and data modules made again from a checkpoint, for use outside a run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from scaffold_runtime import hyperparameters as hp
+from scaffold_runtime.checkpoint import check_shapes, read_checkpoint
+from scaffold_runtime.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from scaffold_runtime.data import DataModule
+    from scaffold_runtime.module import Module
+
+M = TypeVar("M", bound="Module")
+D = TypeVar("D", bound="DataModule")
+PathLike = str | os.PathLike[str]
+
+
+def load_module(
+    owner: type[M],
+    path: PathLike,
+    map_location: Any,
+    hparams_file: PathLike | None,
+    strict: bool | None,
+    given: dict[str, Any],
+) -> M:
+    """A module of type `owner` with a checkpoint's weights.
+
+    Raises:
+        CheckpointError: the checkpoint is damaged, lacks an argument, or does not fit.
+    """
+    content = read_checkpoint(path, map_location)
+    saved = {**content.get(hp.VALUES_KEY, {}), **read_hparams(hparams_file)}
+    name = content.get(hp.NAME_KEY, "kwargs")
+    module = owner(**hp.init_arguments(owner, saved, name, given))
+    if module.configure_model.__func__ is not _base_configure_model(owner):  # type: ignore[attr-defined]
+        module.configure_model()
+    module.on_load_checkpoint(content)
+    state = content["state_dict"]
+    strict = module.strict_loading if strict is None else strict
+    check_shapes(module, state, str(path))
+    try:
+        module.load_state_dict(state, strict=strict)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"The weights in {path} do not fit {owner.__name__}: {_one_line(error)}"
+        ) from None
+    return module
+
+
+def _base_configure_model(owner: type[Module]) -> Any:
+    from scaffold_runtime.module import Module
+
+    return Module.configure_model
+
+
+def load_datamodule(
+    owner: type[D],
+    path: PathLike,
+    map_location: Any,
+    hparams_file: PathLike | None,
+    given: dict[str, Any],
+) -> D:
+    """A data module of type `owner` with a checkpoint's state.
+
+    Raises:
+        CheckpointError: the checkpoint is damaged or lacks an argument.
+    """
+    content = read_checkpoint(path, map_location)
+    saved = {**content.get(hp.DATA_VALUES_KEY, {}), **read_hparams(hparams_file)}
+    name = content.get(hp.DATA_NAME_KEY, "kwargs")
+    datamodule = owner(**hp.init_arguments(owner, saved, name, given))
+    if owner.__qualname__ in content:
+        datamodule.load_state_dict(content[owner.__qualname__])
+    return datamodule
+
+
+def read_hparams(path: PathLike | None) -> dict[str, Any]:
+    """Hyperparameters from a YAML file, an empty dict without one.
+
+    Raises:
+        CheckpointError: there is no such file, or it is no mapping in YAML.
+    """
+    if path is None:
+        return {}
+    import yaml
+
+    file = Path(path)
+    if not file.is_file():
+        raise CheckpointError(
+            f"There is no hyperparameter file {file}: check the path."
+        )
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise CheckpointError(f"{file} is no valid YAML: {_one_line(error)}") from None
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{file} holds no mapping of names to values.")
+    return values
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
