@@ -40,12 +40,12 @@ $(VENV)/.torch: $(BIN)/python constraints.txt
 
 $(VENV)/.packages: $(VENV)/.torch pyproject.toml runtime/pyproject.toml
 	@echo "Installing torch-scaffold and torch-scaffold-runtime from this folder"
-	@$(PIP) --quiet --editable runtime --editable . || { $(call say,$(NO_INSTALL)); exit 1; }
+	@$(PIP) --quiet --editable runtime --editable '.[projects]' || { $(call say,$(NO_INSTALL)); exit 1; }
 	@touch $@
 
 $(VENV)/.tools: $(VENV)/.packages
 	@echo "Installing the tools of tests, lint and benchmarks"
-	@$(PIP) --quiet --editable '.[dev]' || { $(call say,$(NO_INSTALL)); exit 1; }
+	@$(PIP) --quiet --editable '.[projects,dev]' || { $(call say,$(NO_INSTALL)); exit 1; }
 	@touch $@
 
 .PHONY: help
@@ -65,7 +65,7 @@ demo: $(VENV)/.packages ## make a project, train it on real data, report its tes
 	echo; echo "$$project is yours. What to try next:"; \
 	echo "  . $(BIN)/activate && cd $$project"; \
 	echo "  python train.py fit --trainer.max_epochs 3"; \
-	echo "  python -m pytest        # after: pip install pytest"; \
+	echo "  python -m pytest"; \
 	echo "  bash launch/ddp.sh 2    # the same training on two processes"; \
 	echo "  less README.md          # your own data, other models, more machines"
 
