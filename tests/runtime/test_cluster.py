@@ -73,8 +73,8 @@ def hosts():
         ip("netns", "add", host)
     try:
         first, second = HOSTS
-        ip("link", "add", "cable", "netns", first, "type", "veth")
-        ip("-n", first, "link", "set", "veth0", "netns", second, "name", "cable")
+        ends = [word for host in (first, second) for word in ("cable", "netns", host)]
+        ip("link", "add", *ends[:3], "type", "veth", "peer", "name", *ends[3:])
         for host, address in HOSTS.items():
             ip("-n", host, "addr", "add", f"{address}/24", "dev", "cable")
             ip("-n", host, "link", "set", "cable", "up")
