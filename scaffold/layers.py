@@ -65,11 +65,11 @@ def write_copier_template(template: Template, folder: Path) -> None:
 
 def conditions(template: Template) -> dict[str, str]:
     """Return the `only_if` expression of each file in `sources` that has one."""
-    from pathspec import PathSpec
+    from pathspec import GitIgnoreSpec
 
     found: dict[str, str] = {}
     for pattern, condition in template.only_if.items():
-        spec = PathSpec.from_lines("gitwildmatch", [pattern])
+        spec = GitIgnoreSpec.from_lines([pattern])
         found |= dict.fromkeys(spec.match_files(sources(template)), condition)
     return found
 

@@ -17,8 +17,8 @@ _MAX_LENGTH = 64
 _DEPENDENCIES = frozenset("""
     datasets hatchling jsonargparse lightning matplotlib mlflow numpy pandas pil pillow
     pip pytest pytorch_lightning rich safetensors scaffold scaffold_runtime scipy
-    setuptools sklearn tensorboard tokenizers torch torchaudio torchmetrics torchvision
-    tqdm transformers triton typeshed wandb wheel yaml
+    setuptools sklearn tensorboard test tokenizers torch torchaudio torchmetrics
+    torchvision tqdm transformers triton typeshed wandb wheel yaml
     """.split())  # noqa: SIM905
 # Windows opens a device in place of a folder of these names.
 _DEVICES = frozenset(
@@ -66,7 +66,7 @@ def check_identifier(name: str, what: str) -> None:
             f"{quoted(name)} is no {what}: use letters, digits and underscores, "
             "with a letter first and no underscore last."
         )
-    if keyword.iskeyword(name) or keyword.iskeyword(name.lower()):
+    if keyword.iskeyword(name):
         raise UsageError(f"{name!r} is no {what}: it is a keyword of Python.")
 
 

@@ -6,6 +6,7 @@ import errno
 import os
 import shlex
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -82,11 +83,17 @@ def plan_new(
 def check_destination(destination: Path) -> None:
     """Raise UsageError unless a new project can have the folder `destination`."""
     shown = quoted(str(destination), 200)
-    if destination.is_symlink():
-        raise UsageError(f"{shown} is a link: name a folder that does not exist yet.")
-    if not destination.exists():
+    if not str(destination).isprintable():
+        raise UsageError(f"{shown} is no folder's name: leave out control characters.")
+    try:
+        mode = destination.lstat().st_mode
+    except FileNotFoundError:
         return
-    if not destination.is_dir():
+    except OSError as error:
+        raise UsageError(f"{shown} cannot be a folder: {error.strerror}.") from None
+    if stat.S_ISLNK(mode):
+        raise UsageError(f"{shown} is a link: name a folder that does not exist yet.")
+    if not stat.S_ISDIR(mode):
         raise UsageError(f"{shown} is a file: name a folder that does not exist yet.")
     if destination.resolve() == Path.cwd():
         raise UsageError(
