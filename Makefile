@@ -26,10 +26,10 @@ ifneq (works,$(shell $(BIN)/python -c 'print("works")' 2>/dev/null))
 endif
 
 $(BIN)/python:
-	@$(PYTHON) -c '$(NEW_ENOUGH)' 2>/dev/null || { $(call say,$(NO_PYTHON)); exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { $(call say,$(NO_VENV)); exit 1; }
-	@echo "Making the virtual environment $(VENV) with $$($(PYTHON) --version)"
-	@$(PYTHON) -m venv --clear $(VENV)
+	@'$(PYTHON)' -c '$(NEW_ENOUGH)' 2>/dev/null || { $(call say,$(NO_PYTHON)); exit 1; }
+	@'$(PYTHON)' -c 'import ensurepip, venv' 2>/dev/null || { $(call say,$(NO_VENV)); exit 1; }
+	@echo "Making the virtual environment $(VENV) with $$('$(PYTHON)' --version)"
+	@'$(PYTHON)' -m venv --clear $(VENV)
 
 $(VENV)/.torch: $(BIN)/python constraints.txt
 	@$(BIN)/python -c 'import importlib.metadata as m; m.version("torch")' 2>/dev/null || \
