@@ -63,23 +63,23 @@ def write_yaml(path: str, params: Mapping[str, Any]) -> None:
     """Write hyperparameters as YAML that any safe loader reads."""
     import yaml
 
-    text = yaml.safe_dump(_plain(params), sort_keys=True)
+    text = yaml.safe_dump(plain(params), sort_keys=True)
     temporary = f"{path}.tmp"
     with open(temporary, "w", encoding="utf-8") as file:
         file.write(text)
     os.replace(temporary, path)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """The value as nested dicts, lists, numbers, strings and None."""
     if value is None or type(value) in PLAIN:
         return value
     if isinstance(value, Enum):
-        return value.name
+        return value.value if isinstance(value.value, str) else value.name
     if _is_nest(value):
-        return {str(key): _plain(item) for key, item in as_dict(value).items()}
+        return {str(key): plain(item) for key, item in as_dict(value).items()}
     if isinstance(value, (list, tuple, set)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, Tensor) or hasattr(value, "tolist"):
         return value.tolist()
     return str(value)

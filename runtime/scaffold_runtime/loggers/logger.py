@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -186,3 +187,46 @@ class DummyLogger(Logger):
         if name.startswith("__"):  # copy and pickle ask for methods that are not there
             raise AttributeError(name)
         return self._experiment.nop
+
+
+class CheckpointUploads:
+    """Which files of a ModelCheckpoint a logger has yet to upload."""
+
+    def __init__(self) -> None:
+        self._uploaded: dict[str, float] = {}
+
+    def pending(
+        self, checkpoint_callback: Any
+    ) -> list[tuple[str, dict[str, Any], bool]]:
+        """Files written since they were last asked for, oldest first.
+
+        Args:
+            checkpoint_callback: a ModelCheckpoint.
+
+        Returns:
+            Path, metadata and whether it is the best, of each file.
+        """
+        scores = {
+            checkpoint_callback.best_model_path: checkpoint_callback.best_model_score,
+            checkpoint_callback.last_model_path: checkpoint_callback.current_score,
+            **checkpoint_callback.best_k_models,
+        }
+        written = {
+            path: os.path.getmtime(path) for path in scores if os.path.isfile(path)
+        }
+        new = [path for path in written if self._uploaded.get(path) != written[path]]
+        self._uploaded.update(written)
+        settings = ("monitor", "mode", "save_last", "save_top_k", "save_weights_only")
+        kept = {name: getattr(checkpoint_callback, name) for name in settings}
+        return [
+            (
+                path,
+                {
+                    "score": None if scores[path] is None else float(scores[path]),
+                    "original_filename": os.path.basename(path),
+                    type(checkpoint_callback).__name__: kept,
+                },
+                path == checkpoint_callback.best_model_path,
+            )
+            for path in sorted(new, key=written.__getitem__)
+        ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from time import monotonic
@@ -164,10 +165,8 @@ class TimedProgressBar(ProgressBar):
 
     def _begin_evaluation(self, description: str, batches: list[int | float]) -> None:
         self._train_batches, self._completed = self._completed, 0
-        self._batches_before: list[int | float] = [0]
-        for count in batches:
-            self._batches_before.append(self._batches_before[-1] + count)
-        self._begin(description, self._batches_before.pop())
+        self._batches_before = [0.0, *itertools.accumulate(batches)]
+        self._begin(description, self._batches_before[-1])
 
     def _end_evaluation(self, trainer: Trainer, pl_module: Module) -> None:
         self._finish(trainer, pl_module, leave=True)
@@ -183,7 +182,7 @@ class TimedProgressBar(ProgressBar):
         dataloader_idx: int = 0,
     ) -> None:
         """Draw if it is time."""
-        self._completed = self._batches_before[dataloader_idx] + batch_idx + 1
+        self._completed = int(self._batches_before[dataloader_idx]) + batch_idx + 1
         if monotonic() >= self._next_draw:
             self._draw(trainer, pl_module, self._completed)
 

@@ -1,0 +1,75 @@
+"""`GradientAccumulationScheduler`: accumulate over more batches from some epoch on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from scaffold_runtime.callback import Callback
+from scaffold_runtime.errors import MisconfigurationError
+
+if TYPE_CHECKING:
+    from scaffold_runtime.module import Module
+    from scaffold_runtime.trainer import Trainer
+
+
+class GradientAccumulationScheduler(Callback):
+    """Change `accumulate_grad_batches` at set epochs.
+
+    Args:
+        scheduling: number of batches by the epoch, from 0, from which it holds; 1 before
+            the first.
+
+    Raises:
+        MisconfigurationError: an epoch or a number that cannot be; when training starts:
+            manual optimization, or a Trainer that accumulates by itself.
+    """
+
+    def __init__(self, scheduling: dict[int, int]) -> None:
+        if not scheduling:
+            raise MisconfigurationError(
+                "GradientAccumulationScheduler needs a schedule such as {0: 1, 4: 2}."
+            )
+        for epoch, factor in scheduling.items():
+            if not isinstance(epoch, int) or epoch < 0:
+                raise MisconfigurationError(
+                    "GradientAccumulationScheduler: an epoch is an integer from 0, not"
+                    f" {epoch!r}."
+                )
+            if not isinstance(factor, int) or factor < 1:
+                raise MisconfigurationError(
+                    "GradientAccumulationScheduler: a number of batches is an integer"
+                    f" from 1, not {factor!r}."
+                )
+        self.scheduling = {0: 1, **scheduling}
+        self.epochs = sorted(self.scheduling)
+
+    def going_to_accumulate_grad_batches(self) -> bool:
+        """Whether any epoch accumulates."""
+        return any(factor > 1 for factor in self.scheduling.values())
+
+    def get_accumulate_grad_batches(self, epoch: int) -> int:
+        """Number of batches that an epoch accumulates."""
+        return self.scheduling[max(start for start in self.epochs if start <= epoch)]
+
+    def on_train_start(self, trainer: Trainer, pl_module: Module) -> None:
+        """Refuse what cannot work together."""
+        if not pl_module.automatic_optimization:
+            raise MisconfigurationError(
+                "GradientAccumulationScheduler works with automatic optimization only:"
+                " leave it out, and accumulate in training_step."
+            )
+        if trainer.accumulate_grad_batches != 1:
+            raise MisconfigurationError(
+                "Trainer(accumulate_grad_batches="
+                f"{trainer.accumulate_grad_batches}) and GradientAccumulationScheduler"
+                " exclude one another: leave one out."
+            )
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: Module) -> None:
+        """Set the number for this epoch."""
+        epoch = trainer.current_epoch
+        trainer.accumulate_grad_batches = self.get_accumulate_grad_batches(epoch)
+
+    def on_train_end(self, trainer: Trainer, pl_module: Module) -> None:
+        """Leave the trainer as it was."""
+        trainer.accumulate_grad_batches = 1

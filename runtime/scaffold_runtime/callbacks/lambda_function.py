@@ -1,0 +1,31 @@
+"""`LambdaCallback`: a callback made of functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from scaffold_runtime.callback import Callback
+from scaffold_runtime.errors import MisconfigurationError
+
+
+class LambdaCallback(Callback):
+    """Call functions at hooks: `LambdaCallback(setup=lambda *args: print("hello"))`.
+
+    Args:
+        hooks: functions by the name of a `Callback` hook, with that hook's arguments.
+
+    Raises:
+        MisconfigurationError: there is no hook of a name.
+    """
+
+    def __init__(self, **hooks: Callable[..., Any] | None) -> None:
+        for name, function in hooks.items():
+            if not (name.startswith("on_") or name in ("setup", "teardown")) or (
+                not hasattr(Callback, name)
+            ):
+                raise MisconfigurationError(
+                    f"LambdaCallback({name}=...): Callback has no hook of this name."
+                )
+            if function is not None:
+                setattr(self, name, function)

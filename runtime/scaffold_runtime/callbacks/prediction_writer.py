@@ -1,0 +1,117 @@
+"""`BasePredictionWriter`: write predictions as they come, or all at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from torch import Tensor
+from torch.utils._pytree import tree_map_only
+
+from scaffold_runtime.callback import Callback
+from scaffold_runtime.errors import MisconfigurationError
+
+if TYPE_CHECKING:
+    from scaffold_runtime.module import Module
+    from scaffold_runtime.trainer import Trainer
+
+INTERVALS = ("batch", "epoch", "batch_and_epoch")
+
+
+class BasePredictionWriter(Callback):
+    """Base of callbacks that write predictions.
+
+    Override `write_on_batch_end`, `write_on_epoch_end`, or both. Each rank writes what it
+    predicted: put `trainer.global_rank` into the file's name.
+
+    Args:
+        write_interval: `"batch"`, `"epoch"` or `"batch_and_epoch"`.
+
+    Raises:
+        MisconfigurationError: an interval that is none of these.
+    """
+
+    def __init__(
+        self, write_interval: Literal["batch", "epoch", "batch_and_epoch"] = "batch"
+    ) -> None:
+        if write_interval not in INTERVALS:
+            raise MisconfigurationError(
+                f"{type(self).__name__}(write_interval={write_interval!r}): use one of"
+                f" {', '.join(INTERVALS)}."
+            )
+        self.interval = write_interval
+        self._predictions: list[list[Any]] = []
+        self._indices: list[list[Any]] = []
+
+    def write_on_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: Module,
+        prediction: Any,
+        batch_indices: Sequence[int] | None,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int,
+    ) -> None:
+        """Write what `predict_step` returned for one batch.
+
+        Args:
+            trainer: the trainer.
+            pl_module: the module.
+            prediction: what `predict_step` returned.
+            batch_indices: the samples' positions in the data set, None where unknown.
+            batch: the batch.
+            batch_idx: its number.
+            dataloader_idx: the number of its loader.
+        """
+        raise NotImplementedError
+
+    def write_on_epoch_end(
+        self,
+        trainer: Trainer,
+        pl_module: Module,
+        predictions: Sequence[Any],
+        batch_indices: Sequence[Any],
+    ) -> None:
+        """Write all predictions.
+
+        Args:
+            trainer: the trainer.
+            pl_module: the module.
+            predictions: on the CPU, one list per loader with one item per batch.
+            batch_indices: the same of the samples' positions in the data set.
+        """
+        raise NotImplementedError
+
+    def on_predict_epoch_start(self, trainer: Trainer, pl_module: Module) -> None:
+        """Start with nothing predicted."""
+        loaders = len(trainer.num_predict_batches)
+        self._predictions = [[] for _ in range(loaders)]
+        self._indices = [[] for _ in range(loaders)]
+
+    def on_predict_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: Module,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Write the batch, or keep it for the end."""
+        indices = trainer.predict_batch_indices
+        if self.interval != "epoch":
+            self.write_on_batch_end(
+                trainer, pl_module, outputs, indices, batch, batch_idx, dataloader_idx
+            )
+        if self.interval != "batch":
+            on_cpu = tree_map_only(Tensor, Tensor.cpu, outputs)
+            self._predictions[dataloader_idx].append(on_cpu)
+            self._indices[dataloader_idx].append(indices)
+
+    def on_predict_epoch_end(self, trainer: Trainer, pl_module: Module) -> None:
+        """Write what was kept."""
+        if self.interval != "batch":
+            self.write_on_epoch_end(
+                trainer, pl_module, self._predictions, self._indices
+            )

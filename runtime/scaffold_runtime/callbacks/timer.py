@@ -1,0 +1,164 @@
+"""`Timer`: how long each stage took, and an end to training after so much time."""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from scaffold_runtime.callback import Callback
+from scaffold_runtime.errors import MisconfigurationError
+from scaffold_runtime.launch import rank_zero_info
+
+if TYPE_CHECKING:
+    from scaffold_runtime.module import Module
+    from scaffold_runtime.trainer import Trainer
+
+STAGES = ("train", "validate", "test")
+
+
+class Timer(Callback):
+    """Measure the stages of a run, and stop training after `duration`.
+
+    Time spent before a resume counts.
+
+    Args:
+        duration: a string `DD:HH:MM:SS`, a timedelta, or its arguments as a dict.
+        interval: look at the clock after each `"step"` or each `"epoch"`.
+        verbose: say when the time is up.
+
+    Raises:
+        MisconfigurationError: a duration or interval that is none of these.
+    """
+
+    def __init__(
+        self,
+        duration: str | timedelta | dict[str, int] | None = None,
+        interval: str = "step",
+        verbose: bool = True,
+    ) -> None:
+        if interval not in ("step", "epoch"):
+            raise MisconfigurationError(
+                f"Timer(interval={interval!r}): use 'step' or 'epoch'."
+            )
+        self._duration = None if duration is None else _seconds(duration)
+        self._interval = interval
+        self._verbose = verbose
+        self._start_time: dict[str, float] = {}
+        self._end_time: dict[str, float] = {}
+        self._offset = 0.0
+
+    def start_time(self, stage: str = "train") -> float | None:
+        """When a stage began, in seconds of the monotonic clock."""
+        return self._start_time.get(stage)
+
+    def end_time(self, stage: str = "train") -> float | None:
+        """When a stage ended, in seconds of the monotonic clock."""
+        return self._end_time.get(stage)
+
+    def time_elapsed(self, stage: str = "train") -> float:
+        """Seconds that a stage has taken so far."""
+        offset = self._offset if stage == "train" else 0.0
+        start = self.start_time(stage)
+        if start is None:
+            return offset
+        end = self.end_time(stage)
+        return (time.monotonic() if end is None else end) - start + offset
+
+    def time_remaining(self, stage: str = "train") -> float | None:
+        """Seconds that are left of `duration`, None without one."""
+        if self._duration is None:
+            return None
+        return self._duration - self.time_elapsed(stage)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Seconds that the stages have taken."""
+        return {"time_elapsed": {stage: self.time_elapsed(stage) for stage in STAGES}}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Count the time before the resume."""
+        self._offset = state_dict.get("time_elapsed", {}).get("train", 0.0)
+
+    def _begin(self, stage: str) -> None:
+        self._start_time[stage] = time.monotonic()
+        self._end_time.pop(stage, None)
+
+    def _end(self, stage: str) -> None:
+        self._end_time[stage] = time.monotonic()
+
+    def on_fit_start(self, trainer: Trainer, pl_module: Module) -> None:
+        """Stop at once where the time was up before the resume."""
+        self._check(trainer)
+
+    def on_train_start(self, trainer: Trainer, pl_module: Module) -> None:
+        """Start the clock of training."""
+        self._begin("train")
+
+    def on_train_end(self, trainer: Trainer, pl_module: Module) -> None:
+        """Stop the clock of training."""
+        self._end("train")
+
+    def on_validation_start(self, trainer: Trainer, pl_module: Module) -> None:
+        """Start the clock of validation."""
+        self._begin("validate")
+
+    def on_validation_end(self, trainer: Trainer, pl_module: Module) -> None:
+        """Stop the clock of validation."""
+        self._end("validate")
+
+    def on_test_start(self, trainer: Trainer, pl_module: Module) -> None:
+        """Start the clock of the test."""
+        self._begin("test")
+
+    def on_test_end(self, trainer: Trainer, pl_module: Module) -> None:
+        """Stop the clock of the test."""
+        self._end("test")
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: Module,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Look at the clock, where each step does."""
+        if self._interval == "step":
+            self._check(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: Module) -> None:
+        """Look at the clock, where each epoch does."""
+        if self._interval == "epoch":
+            self._check(trainer)
+
+    def _check(self, trainer: Trainer) -> None:
+        """Stop training on all ranks when rank 0's time is up."""
+        if self._duration is None:
+            return
+        if not trainer.engine.broadcast(self.time_elapsed() >= self._duration):
+            return
+        trainer.should_stop = True
+        if self._verbose:
+            elapsed = timedelta(seconds=int(self.time_elapsed()))
+            rank_zero_info(f"Training stops: its time is up after {elapsed}.")
+
+
+def _seconds(duration: str | timedelta | dict[str, int]) -> float:
+    """A duration in seconds.
+
+    Raises:
+        MisconfigurationError: a string that is not `DD:HH:MM:SS`.
+    """
+    if isinstance(duration, str):
+        match = re.fullmatch(r"(\d+):(\d\d):(\d\d):(\d\d)", duration.strip())
+        if match is None:
+            raise MisconfigurationError(
+                f"Timer(duration={duration!r}): write it as DD:HH:MM:SS, such as"
+                " 00:12:00:00 for twelve hours."
+            )
+        days, hours, minutes, seconds = map(int, match.groups())
+        duration = timedelta(days, seconds, minutes=minutes, hours=hours)
+    elif isinstance(duration, dict):
+        duration = timedelta(**duration)
+    return duration.total_seconds()

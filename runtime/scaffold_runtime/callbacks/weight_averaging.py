@@ -1,0 +1,256 @@
+"""`WeightAveraging`: validate, test and save an average of the weights along the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from scaffold_runtime.callback import Callback
+from scaffold_runtime.errors import MisconfigurationError
+from scaffold_runtime.launch import rank_zero_warn
+
+if TYPE_CHECKING:
+    from scaffold_runtime.module import Module
+    from scaffold_runtime.trainer import Trainer
+
+AverageFunction = Callable[[Tensor, Tensor, "Tensor | int"], Tensor]
+MultiAverageFunction = Callable[[list[Tensor], list[Tensor], "Tensor | int"], None]
+
+
+def _running_mean(average: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
+    """The mean of `count` + 1 values, from the mean of the first `count`."""
+    return average + (current - average) / (count + 1)
+
+
+class WeightAveraging(Callback):
+    """Keep an average of the weights; validation, checkpoints and the end of fit use it.
+
+    The checkpoint's `state_dict` holds the average, so that whoever loads it has the
+    averaged model; the weights in training are kept beside it and a resumed fit goes on
+    with them.
+
+    Args:
+        device: where the average is kept; by default where the weights are.
+        use_buffers: average buffers too; otherwise they are copied as they are.
+        avg_fn: new average from (average, current, number averaged); a mean by default.
+        multi_avg_fn: the same in place for (averages, currents, number averaged).
+
+    Raises:
+        MisconfigurationError: when a fit starts with sharded parameters (FSDP).
+    """
+
+    def __init__(
+        self,
+        device: torch.device | str | int | None = None,
+        use_buffers: bool = True,
+        avg_fn: AverageFunction | None = None,
+        multi_avg_fn: MultiAverageFunction | None = None,
+    ) -> None:
+        if avg_fn is not None and multi_avg_fn is not None:
+            raise MisconfigurationError(
+                f"{type(self).__name__} takes avg_fn or multi_avg_fn, not both."
+            )
+        self._device = device
+        self._use_buffers = use_buffers
+        self._avg_fn = avg_fn or _running_mean
+        self._multi_avg_fn = multi_avg_fn
+        self._averages: dict[str, Tensor] | None = None
+        self._n_averaged = torch.tensor(0, dtype=torch.long)
+        self._swapped = False
+        self._latest_update_step = 0
+        self._latest_update_epoch = -1
+
+    def should_update(
+        self, step_idx: int | None = None, epoch_idx: int | None = None
+    ) -> bool:
+        """Whether to take the weights into the average; override it to choose when.
+
+        Args:
+            step_idx: the optimizer step just taken, from 0; None at an epoch's end.
+            epoch_idx: the epoch that just ended, from 0; None after a step.
+        """
+        return step_idx is not None
+
+    def state_dict(self) -> dict[str, Any]:
+        """When the average was last updated; the average itself is in the checkpoint."""
+        return {
+            "latest_update_step": self._latest_update_step,
+            "latest_update_epoch": self._latest_update_epoch,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on where the saved run was."""
+        self._latest_update_step = state_dict["latest_update_step"]
+        self._latest_update_epoch = state_dict.get("latest_update_epoch", -1)
+
+    def on_fit_start(self, trainer: Trainer, pl_module: Module) -> None:
+        """Start from the weights as they are, or from those of a checkpoint."""
+        from torch.distributed.tensor import DTensor
+
+        tensors = _parameters_and_buffers(pl_module)
+        if any(isinstance(tensor, DTensor) for tensor in tensors.values()):
+            raise MisconfigurationError(
+                f"{type(self).__name__} does not work on the sharded parameters of FSDP:"
+                " use strategy='ddp', or leave the callback out."
+            )
+        loaded = self._averages or {}
+        self._averages = {
+            name: loaded.get(name, tensor)
+            .detach()
+            .to(device=self._device or tensor.device, copy=True)
+            for name, tensor in tensors.items()
+        }
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: Module,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Update after an optimizer step, where asked for."""
+        step = trainer.global_step
+        if step > self._latest_update_step and self.should_update(step_idx=step - 1):
+            self._update(pl_module)
+            self._latest_update_step = step
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: Module) -> None:
+        """Update after an epoch, where asked for."""
+        epoch = trainer.current_epoch
+        if epoch > self._latest_update_epoch and self.should_update(epoch_idx=epoch):
+            self._update(pl_module)
+            self._latest_update_epoch = epoch
+
+    @torch.no_grad()
+    def _update(self, pl_module: Module) -> None:
+        """Take the weights in training into the average; the first are copied."""
+        assert self._averages is not None
+        current = _parameters_and_buffers(pl_module)
+        if not self._use_buffers:
+            for name, buffer in pl_module.named_buffers():
+                self._averages[name].copy_(buffer)
+                del current[name]
+        averages = [self._averages[name] for name in current]
+        if self._n_averaged == 0:
+            for average, tensor in zip(averages, current.values(), strict=True):
+                average.copy_(tensor)
+        elif self._multi_avg_fn is not None:
+            self._multi_avg_fn(averages, list(current.values()), self._n_averaged)
+        else:
+            for average, tensor in zip(averages, current.values(), strict=True):
+                tensor = tensor.to(average.device)
+                average.copy_(self._avg_fn(average, tensor, self._n_averaged))
+        self._n_averaged += 1
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: Module) -> None:
+        """Validate the average."""
+        self._swap(pl_module)
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: Module) -> None:
+        """Go on training with the weights in training."""
+        self._swap(pl_module)
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: Module, exception: BaseException
+    ) -> None:
+        """Give the module its weights back if validation was interrupted."""
+        if self._swapped:
+            self._swap(pl_module)
+
+    @torch.no_grad()
+    def _swap(self, pl_module: Module) -> None:
+        """Exchange the values of the average and of the module."""
+        if self._averages is None:
+            return
+        for name, tensor in _parameters_and_buffers(pl_module).items():
+            former = tensor.clone()
+            tensor.copy_(self._averages[name])
+            self._averages[name].copy_(former)
+        self._swapped = not self._swapped
+
+    @torch.no_grad()
+    def on_train_end(self, trainer: Trainer, pl_module: Module) -> None:
+        """Leave the average in the module."""
+        assert self._averages is not None
+        for name, tensor in _parameters_and_buffers(pl_module).items():
+            tensor.copy_(self._averages[name])
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: Module, checkpoint: dict[str, Any]
+    ) -> None:
+        """Put the average into `state_dict`, the weights in training beside it."""
+        if self._averages is None:
+            return
+        state = checkpoint["state_dict"]
+        checkpoint["current_model_state"] = state
+        checkpoint["state_dict"] = {
+            name: self._averages.get(name, value) for name, value in state.items()
+        }
+        checkpoint["averaging_state"] = {"n_averaged": self._n_averaged.clone()}
+
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: Module, checkpoint: dict[str, Any]
+    ) -> None:
+        """Take the average from `state_dict`, and resume from the weights in training."""
+        if trainer.state.fn != "fit":
+            return
+        self._averages = dict(checkpoint["state_dict"])
+        if "current_model_state" in checkpoint:
+            self._n_averaged = checkpoint["averaging_state"]["n_averaged"].cpu()
+            pl_module.load_state_dict(checkpoint["current_model_state"])
+        else:
+            rank_zero_warn(
+                f"The checkpoint was written without {type(self).__name__}: the average"
+                " starts from its weights."
+            )
+
+
+def _parameters_and_buffers(module: torch.nn.Module) -> dict[str, Tensor]:
+    """All tensors of a module by name, also those that its state leaves out."""
+    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
+
+
+class EMAWeightAveraging(WeightAveraging):
+    """Keep an exponential moving average of the weights.
+
+    Args:
+        device: where the average is kept; by default where the weights are.
+        use_buffers: average buffers too; otherwise they are copied as they are.
+        decay: weight of the former average.
+        update_every_n_steps: update at every n-th optimizer step.
+        update_starting_at_step: the first step, from 0, to update at.
+        update_starting_at_epoch: the first epoch, from 0, to update at the end of.
+    """
+
+    def __init__(
+        self,
+        device: torch.device | str | int | None = None,
+        use_buffers: bool = True,
+        decay: float = 0.999,
+        update_every_n_steps: int = 1,
+        update_starting_at_step: int | None = None,
+        update_starting_at_epoch: int | None = None,
+    ) -> None:
+        def move(average: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
+            return decay * average + (1 - decay) * current
+
+        super().__init__(device, use_buffers, avg_fn=move)
+        self.decay = decay
+        self.update_every_n_steps = update_every_n_steps
+        self.update_starting_at_step = update_starting_at_step
+        self.update_starting_at_epoch = update_starting_at_epoch
+
+    def should_update(
+        self, step_idx: int | None = None, epoch_idx: int | None = None
+    ) -> bool:
+        """Whether the step or the epoch is one of those asked for."""
+        if step_idx is not None:
+            started = step_idx >= (self.update_starting_at_step or 0)
+            every = self.update_every_n_steps
+            return started and every > 0 and step_idx % every == 0
+        first = self.update_starting_at_epoch
+        return first is not None and epoch_idx is not None and epoch_idx >= first

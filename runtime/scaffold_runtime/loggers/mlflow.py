@@ -1,0 +1,207 @@
+"""`MLFlowLogger`: MLflow, on a server, in a local folder or in a SQLite file."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from argparse import Namespace
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Literal
+
+from torch import Tensor
+
+from scaffold_runtime.errors import MisconfigurationError
+from scaffold_runtime.launch import rank_zero_only, rank_zero_warn
+from scaffold_runtime.loggers.hyperparameter import as_dict, flatten
+from scaffold_runtime.loggers.logger import (
+    CheckpointUploads,
+    Logger,
+    rank_zero_experiment,
+)
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+FILE_SCHEME = "file:"
+FORBIDDEN = re.compile(r"[^a-zA-Z0-9_/. -]+")
+MAX_PARAM_LENGTH = 250
+MAX_PARAMS_A_BATCH = 100
+STATUS = {"success": "FINISHED", "finished": "FINISHED", "failed": "FAILED"}
+
+
+class MLFlowLogger(Logger):
+    """Send a run to MLflow.
+
+    Args:
+        experiment_name: the experiment that the run belongs to; made if it is new.
+        run_name: name of the run as shown.
+        tracking_uri: server (`http://...`), database (`sqlite:///runs.db`) or folder
+            (`file:runs`); by default `MLFLOW_TRACKING_URI`, else `save_dir`.
+        tags: tags of the run.
+        save_dir: folder to keep runs in where there is no `tracking_uri`.
+        log_model: upload checkpoints: True at the end, `"all"` as they are written.
+        prefix: put before each metric's name, with a dash.
+        artifact_location: where a new experiment keeps its files.
+        run_id: a run to go on with.
+        synchronous: wait for each record to be written; by default as MLflow does.
+
+    Raises:
+        MisconfigurationError: mlflow is not installed.
+    """
+
+    LOGGER_JOIN_CHAR = "-"
+
+    def __init__(
+        self,
+        experiment_name: str = "lightning_logs",
+        run_name: str | None = None,
+        tracking_uri: str | None = None,
+        tags: dict[str, Any] | None = None,
+        save_dir: str | None = "./mlruns",
+        log_model: Literal["all"] | bool = False,
+        prefix: str = "",
+        artifact_location: str | None = None,
+        run_id: str | None = None,
+        synchronous: bool | None = None,
+    ) -> None:
+        if find_spec("mlflow") is None:
+            raise MisconfigurationError(
+                "MLFlowLogger needs the package mlflow: run `pip install mlflow`, or use"
+                " another logger."
+            )
+        uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
+        self._tracking_uri = uri or f"{FILE_SCHEME}{save_dir}"
+        self._experiment_name = experiment_name
+        self._run_name = run_name
+        self.tags = tags
+        self._log_model = log_model
+        self._prefix = prefix
+        self._artifact_location = artifact_location
+        self._run_id = run_id
+        self._options = {} if synchronous is None else {"synchronous": synchronous}
+        self._experiment_id: str | None = None
+        self._client: MlflowClient | None = None
+        self._checkpoint_callback: Any = None
+        self._uploads = CheckpointUploads()
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> MlflowClient:
+        """MLflow's client, on rank 0; experiment and run are made when first asked for."""
+        if self._client is None:
+            if self._tracking_uri.startswith(FILE_SCHEME):
+                # MLflow 3.17 refuses folders unless it is told that they are meant.
+                os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
+            from mlflow import MlflowClient
+
+            client = MlflowClient(self._tracking_uri)
+            if self._run_id is None:
+                self._create_run(client)
+            else:
+                run = client.get_run(self._run_id)
+                self._experiment_id = run.info.experiment_id
+            self._client = client
+        return self._client
+
+    def _create_run(self, client: MlflowClient) -> None:
+        """Make a run, and its experiment where that is new."""
+        found = client.get_experiment_by_name(self._experiment_name)
+        if found is not None and found.lifecycle_stage != "deleted":
+            self._experiment_id = found.experiment_id
+        else:
+            self._experiment_id = client.create_experiment(
+                name=self._experiment_name, artifact_location=self._artifact_location
+            )
+        run = client.create_run(
+            self._experiment_id, tags=self.tags, run_name=self._run_name
+        )
+        self._run_id = run.info.run_id
+
+    @property
+    def run_id(self) -> str | None:
+        """Identifier of the run, which is made if there is none."""
+        _ = self.experiment
+        return self._run_id
+
+    @property
+    def experiment_id(self) -> str | None:
+        """Identifier of the experiment, which is made if there is none."""
+        _ = self.experiment
+        return self._experiment_id
+
+    @property
+    def name(self) -> str | None:
+        """Identifier of the experiment."""
+        return self.experiment_id
+
+    @property
+    def version(self) -> str | None:
+        """Identifier of the run."""
+        return self.run_id
+
+    @property
+    def save_dir(self) -> str | None:
+        """Folder that runs are kept in; None on a server or in a database."""
+        if not self._tracking_uri.startswith(FILE_SCHEME):
+            return None
+        return self._tracking_uri.removeprefix(FILE_SCHEME)
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Record numbers; characters that MLflow forbids in names are left out."""
+        from mlflow.entities import Metric
+
+        prefix = f"{self._prefix}{self.LOGGER_JOIN_CHAR}" if self._prefix else ""
+        now = int(time.time() * 1000)
+        records = []
+        for name, value in metrics.items():
+            allowed = FORBIDDEN.sub("", f"{prefix}{name}")
+            if allowed != f"{prefix}{name}":
+                rank_zero_warn(
+                    f"MLflow allows only letters, digits and _/. - in names: {name} is"
+                    f" logged as {allowed}.",
+                    category=RuntimeWarning,
+                )
+            number = value.item() if isinstance(value, Tensor) else value
+            records.append(Metric(allowed, number, now, step or 0))
+        self.experiment.log_batch(self.run_id, metrics=records, **self._options)
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any] | Namespace) -> None:
+        """Record hyperparameters, flat, as text of at most 250 characters."""
+        from mlflow.entities import Param
+
+        flat = flatten(as_dict(params))
+        records = [Param(key, str(v)[:MAX_PARAM_LENGTH]) for key, v in flat.items()]
+        for start in range(0, len(records), MAX_PARAMS_A_BATCH):
+            batch = records[start : start + MAX_PARAMS_A_BATCH]
+            self.experiment.log_batch(self.run_id, params=batch, **self._options)
+
+    def after_save_checkpoint(self, checkpoint_callback: Any) -> None:
+        """Upload the checkpoint, or remember to at the end."""
+        if self._log_model == "all" or (
+            self._log_model and checkpoint_callback.save_top_k == -1
+        ):
+            self._upload(checkpoint_callback)
+        elif self._log_model:
+            self._checkpoint_callback = checkpoint_callback
+
+    @rank_zero_only
+    def finalize(self, status: str = "success") -> None:
+        """End the run, if it ever began."""
+        if self._client is None or self._run_id is None:
+            return
+        if self._checkpoint_callback is not None:
+            self._upload(self._checkpoint_callback)
+        self._client.set_terminated(self._run_id, STATUS.get(status, "KILLED"))
+
+    def _upload(self, checkpoint_callback: Any) -> None:
+        for path, metadata, best in self._uploads.pending(checkpoint_callback):
+            folder = os.path.splitext(os.path.basename(path))[0]
+            self.experiment.log_artifact(self.run_id, path, folder)
+            aliases = ["latest", "best"] if best else ["latest"]
+            self.experiment.log_dict(
+                self.run_id, {**metadata, "aliases": aliases}, f"{folder}/metadata.yaml"
+            )

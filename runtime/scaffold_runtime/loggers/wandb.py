@@ -1,0 +1,272 @@
+"""`WandbLogger`: Weights & Biases, online or offline."""
+
+from __future__ import annotations
+
+import os
+from argparse import Namespace
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import Any, Literal
+
+from scaffold_runtime.errors import MisconfigurationError
+from scaffold_runtime.launch import rank_zero_only, rank_zero_warn
+from scaffold_runtime.loggers.hyperparameter import as_dict, plain
+from scaffold_runtime.loggers.logger import (
+    CheckpointUploads,
+    Logger,
+    rank_zero_experiment,
+)
+
+
+class WandbLogger(Logger):
+    """Send a run to Weights & Biases.
+
+    Args:
+        name: name of the run as shown.
+        save_dir: folder for the run's local files.
+        version: identifier of the run; give it again to go on with a run.
+        offline: keep the run in local files, to be sent later with `wandb sync`.
+        dir: the same as `save_dir`.
+        id: the same as `version`.
+        project: project that the run belongs to; by default `WANDB_PROJECT`, else
+            `lightning_logs`.
+        log_model: upload checkpoints: True at the end, `"all"` as they are written.
+        experiment: a run of wandb's to log to, instead of a new one.
+        prefix: put before each metric's name, with a dash.
+        checkpoint_name: name of the uploaded checkpoints; by default `model-<run id>`.
+        kwargs: further arguments of `wandb.init`.
+
+    Raises:
+        MisconfigurationError: wandb is not installed, or an upload is asked for offline.
+    """
+
+    LOGGER_JOIN_CHAR = "-"
+
+    def __init__(
+        self,
+        name: str | None = None,
+        save_dir: str | os.PathLike[str] = ".",
+        version: str | None = None,
+        offline: bool = False,
+        dir: str | os.PathLike[str] | None = None,
+        id: str | None = None,
+        project: str | None = None,
+        log_model: Literal["all"] | bool = False,
+        experiment: Any = None,
+        prefix: str = "",
+        checkpoint_name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if find_spec("wandb") is None:
+            raise MisconfigurationError(
+                "WandbLogger needs the package wandb: run `pip install wandb`, or use"
+                " another logger."
+            )
+        if offline and log_model:
+            raise MisconfigurationError(
+                f"WandbLogger(offline=True, log_model={log_model!r}): checkpoints cannot"
+                " be uploaded offline; leave one of the two out."
+            )
+        self._offline = offline
+        self._log_model = log_model
+        self._experiment = experiment
+        self._prefix = prefix
+        self._checkpoint_name = checkpoint_name
+        self._checkpoint_callbacks: dict[int, Any] = {}
+        self._uploads = CheckpointUploads()
+        self._wandb_init: dict[str, Any] = {
+            "name": name,
+            "project": project or os.environ.get("WANDB_PROJECT", "lightning_logs"),
+            "dir": os.fspath(save_dir or dir or "."),
+            "id": version or id,
+            "resume": "allow",
+            **({"mode": "offline"} if offline else {}),
+            **kwargs,
+        }
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """The run of wandb's, on rank 0; begun when it is first asked for."""
+        if self._experiment is None:
+            import wandb
+
+            if wandb.run is None:
+                os.makedirs(self._wandb_init["dir"], exist_ok=True)
+                self._experiment = wandb.init(**self._wandb_init)
+                self._experiment.define_metric("trainer/global_step")
+                self._experiment.define_metric(
+                    "*", step_metric="trainer/global_step", step_sync=True
+                )
+            else:
+                rank_zero_warn(
+                    "A wandb run is in progress and this WandbLogger goes on with it:"
+                    " call wandb.finish() before if you mean a new one."
+                )
+                self._experiment = wandb.run
+        return self._experiment
+
+    @property
+    def name(self) -> str | None:
+        """The project's name; the run's own is `experiment.name`."""
+        name: str | None = self._wandb_init["project"]
+        return name
+
+    @property
+    def version(self) -> str | None:
+        """Identifier of the run; None before it begins, unless it was given."""
+        version: str | None = self._wandb_init["id"]
+        return self._experiment.id if self._experiment is not None else version
+
+    @property
+    def save_dir(self) -> str:
+        """Folder for the run's local files."""
+        return str(self._wandb_init["dir"])
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Record values, with the step as the metric `trainer/global_step`."""
+        prefix = f"{self._prefix}{self.LOGGER_JOIN_CHAR}" if self._prefix else ""
+        record = {f"{prefix}{name}": value for name, value in metrics.items()}
+        if step is not None:
+            record["trainer/global_step"] = step
+        self.experiment.log(record)
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any] | Namespace) -> None:
+        """Record hyperparameters in the run's config."""
+        self.experiment.config.update(plain(as_dict(params)), allow_val_change=True)
+
+    def watch(
+        self,
+        model: Any,
+        log: str | None = "gradients",
+        log_freq: int = 100,
+        log_graph: bool = True,
+    ) -> None:
+        """Record gradients, parameters and the graph of a model as it trains."""
+        self.experiment.watch(model, log=log, log_freq=log_freq, log_graph=log_graph)
+
+    @rank_zero_only
+    def log_table(
+        self,
+        key: str,
+        columns: list[str | int] | None = None,
+        data: list[list[Any]] | None = None,
+        dataframe: Any = None,
+        step: int | None = None,
+    ) -> None:
+        """Record a table, given as columns and data or as a data frame."""
+        import wandb
+
+        table = wandb.Table(columns=columns, data=data, dataframe=dataframe)
+        self.log_metrics({key: table}, step)
+
+    log_text = log_table
+
+    @rank_zero_only
+    def log_image(
+        self, key: str, images: list[Any], step: int | None = None, **kwargs: list[Any]
+    ) -> None:
+        """Record images (tensors, arrays, paths); further lists hold captions and so on."""
+        self._log_media("Image", key, images, step, kwargs)
+
+    @rank_zero_only
+    def log_audio(
+        self, key: str, audios: list[Any], step: int | None = None, **kwargs: list[Any]
+    ) -> None:
+        """Record sounds (arrays, paths); further lists hold captions and so on."""
+        self._log_media("Audio", key, audios, step, kwargs)
+
+    @rank_zero_only
+    def log_video(
+        self, key: str, videos: list[Any], step: int | None = None, **kwargs: list[Any]
+    ) -> None:
+        """Record videos (arrays, paths); further lists hold captions and so on."""
+        self._log_media("Video", key, videos, step, kwargs)
+
+    def _log_media(
+        self,
+        kind: str,
+        key: str,
+        items: list[Any],
+        step: int | None,
+        options: dict[str, list[Any]],
+    ) -> None:
+        """Record items of one of wandb's kinds, each with its own options.
+
+        Raises:
+            MisconfigurationError: a list of options is longer or shorter than the items.
+        """
+        import wandb
+
+        for name, values in options.items():
+            if len(values) != len(items):
+                raise MisconfigurationError(
+                    f"WandbLogger: {len(items)} items under {key!r} and {len(values)}"
+                    f" values of {name}; give one for each."
+                )
+        media = [
+            getattr(wandb, kind)(item, **{name: options[name][i] for name in options})
+            for i, item in enumerate(items)
+        ]
+        self.log_metrics({key: media}, step)
+
+    @staticmethod
+    @rank_zero_only
+    def download_artifact(
+        artifact: str,
+        save_dir: str | os.PathLike[str] | None = None,
+        artifact_type: str | None = None,
+        use_artifact: bool = True,
+    ) -> str:
+        """Download an artifact and return its folder.
+
+        Args:
+            artifact: its path on the server.
+            save_dir: folder to put it in.
+            artifact_type: its type.
+            use_artifact: note in the run in progress that it was used.
+        """
+        import wandb
+
+        if wandb.run is not None and use_artifact:
+            found = wandb.run.use_artifact(artifact)
+        else:
+            found = wandb.Api().artifact(artifact, type=artifact_type)
+        return str(found.download(root=save_dir and os.fspath(save_dir)))
+
+    def use_artifact(self, artifact: str, artifact_type: str | None = None) -> Any:
+        """Note that the run uses an artifact, and return it."""
+        return self.experiment.use_artifact(artifact, type=artifact_type)
+
+    def after_save_checkpoint(self, checkpoint_callback: Any) -> None:
+        """Upload the checkpoint, or remember to at the end."""
+        if self._log_model == "all" or (
+            self._log_model and checkpoint_callback.save_top_k == -1
+        ):
+            self._upload(checkpoint_callback)
+        elif self._log_model:
+            self._checkpoint_callbacks[id(checkpoint_callback)] = checkpoint_callback
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Upload the checkpoints of a run that went well."""
+        if status == "success" and self._experiment is not None:
+            for checkpoint_callback in self._checkpoint_callbacks.values():
+                self._upload(checkpoint_callback)
+
+    def _upload(self, checkpoint_callback: Any) -> None:
+        import wandb
+
+        for path, metadata, best in self._uploads.pending(checkpoint_callback):
+            name = self._checkpoint_name or f"model-{self.experiment.id}"
+            artifact = wandb.Artifact(name=name, type="model", metadata=metadata)
+            artifact.add_file(path, name="model.ckpt")
+            aliases = ["latest", "best"] if best else ["latest"]
+            self.experiment.log_artifact(artifact, aliases=aliases)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the run, which has processes; a copy goes on with it by its id."""
+        settings = {**self._wandb_init, "id": self.version}
+        return {**self.__dict__, "_experiment": None, "_wandb_init": settings}
