@@ -23,7 +23,7 @@ def first_line_seconds() -> float:
     with tempfile.TemporaryDirectory() as name:
         project = Path(name, "digits")
         start = time.perf_counter()
-        new = [sys.executable, "-m", "scaffold", "new", "classifier", project]
+        new = [sys.executable, "-m", "scaffold", "new", "classifier", str(project)]
         subprocess.run([*new, "--defaults"], check=True, stdout=subprocess.DEVNULL)
         training = subprocess.Popen(
             [sys.executable, "train.py", "fit"],
