@@ -1,0 +1,39 @@
+"""Running commands in a project, as its user does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+TOOLS = Path(sys.executable).parent
+
+
+def run(
+    project: Path, *words: str, code: int = 0, timeout: float = 300, **variables: str
+) -> str:
+    """What a command prints, on both streams; it must end with `code`.
+
+    The environment's own tools (python, torchrun) come first on the path.
+    """
+    environment = os.environ | {
+        "PATH": f"{TOOLS}{os.pathsep}{os.environ['PATH']}",
+        "OMP_NUM_THREADS": "1",
+        "COLUMNS": "160",
+        **variables,
+    }
+    done = subprocess.run(
+        words,
+        cwd=project,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=timeout,
+    )
+    assert (
+        done.returncode == code
+    ), f"{' '.join(words)}: {done.returncode}\n{done.stdout}"
+    return done.stdout

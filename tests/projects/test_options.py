@@ -1,0 +1,109 @@
+"""Every set of options makes a project that is sound before it runs."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+import black
+import pytest
+import tomlkit
+import yaml
+
+from scaffold import catalog, tree
+from scaffold.render import render
+from tests.projects.command import run
+from tests.projects.conftest import Make, Render
+from tests.projects.option_sets import Options, every, label, pairwise
+
+every_option_set = pytest.mark.parametrize("options", every(), ids=label)
+PATH_IN_TEXT = re.compile(r"`((?:[\w-]+/)*[\w-]+\.(?:py|yaml|sh|sbatch|txt|toml))`")
+
+
+def texts(files: tree.Tree, *suffixes: str) -> dict[str, str]:
+    """The text of the files whose name ends like this."""
+    return {
+        path: file.content.decode()
+        for path, file in files.items()
+        if path.endswith(suffixes)
+    }
+
+
+@every_option_set
+def test_python_compiles_and_is_formatted(options: Options, rendered: Render) -> None:
+    files = texts(rendered(options), ".py")
+    assert len(files) > 10
+    for path, text in files.items():
+        compile(text, path, "exec")
+        assert black.format_str(text, mode=black.Mode()) == text, path
+
+
+def test_the_templates_leave_black_nothing_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    task = catalog.task("classifier")
+    answers = task.answers(package="classifier")
+    formatted = render(task, answers)
+    monkeypatch.setattr("scaffold.render.format_tree", lambda files: files)
+    assert texts(render(task, answers), ".py") == texts(formatted, ".py")
+
+
+@every_option_set
+def test_configs_load(options: Options, rendered: Render) -> None:
+    files = rendered(options)
+    for text in texts(files, ".yaml", ".yml").values():
+        assert isinstance(yaml.safe_load(text), dict)
+    project = tomlkit.parse(files["pyproject.toml"].content.decode()).unwrap()
+    assert project["project"]["name"] == "my-digits"
+    assert ("uv" in project["tool"]) == options["vendor"]
+
+
+@every_option_set
+def test_no_mark_of_the_template_is_left(options: Options, rendered: Render) -> None:
+    for path, file in rendered(options).items():
+        if tree.is_text(file.content):
+            marks = re.search(rb"\{\{|\{%|#%|\n\n\n\n|\n\n$", file.content)
+            assert marks is None, f"{path}: {marks}"
+
+
+@every_option_set
+def test_every_file_that_is_named_is_there(options: Options, rendered: Render) -> None:
+    files = rendered(options)
+    texts_to_read = texts(files, "README.md", "AGENTS.md").values()
+    named = {path for text in texts_to_read for path in PATH_IN_TEXT.findall(text)}
+    assert "train.py" in named
+    assert {
+        path for path in named if path not in files and f"my_digits/{path}" not in files
+    } == set()
+
+
+@every_option_set
+def test_options_decide_which_files_exist(options: Options, rendered: Render) -> None:
+    files = rendered(options)
+    launchers = {"launch/ddp.sh", "launch/fsdp.sh", "launch/slurm.sbatch"}
+    assert (
+        launchers <= files.keys() if options["launch"] else not launchers & files.keys()
+    )
+    assert ("tests/test_distributed.py" in files) == options["launch"]
+    assert ("## Scale" in files["README.md"].content.decode()) == options["launch"]
+    assert (".github/workflows/test.yaml" in files) == (options["ci"] == "github")
+    assert (".gitlab-ci.yml" in files) == (options["ci"] == "gitlab")
+
+
+def test_every_set_of_options_passes_the_strict_type_check(
+    make: Make, rendered: Render
+) -> None:
+    distinct = {
+        hashlib.sha256(repr(texts(rendered(options), ".py")).encode()).digest(): options
+        for options in every()
+    }
+    assert len(distinct) == 2  # Only `launch` decides about Python.
+    for options in distinct.values():
+        words = ["-m", "mypy", "--strict", "train.py", "my_digits", "tests"]
+        run(make(options), "python", *words)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("options", pairwise(), ids=label)
+def test_pairs_of_options_pass_their_own_tests(options: Options, make: Make) -> None:
+    assert " passed" in run(make(options), "python", "-m", "pytest", "-q")
