@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.scaffold.command_line import HOUSE, files_under, start
 
 from scaffold import catalog, fault, new, tree
 from scaffold.errors import ScaffoldError, UsageError
 from scaffold.plan import Plan
 from scaffold.template import Template
+from tests.scaffold.command_line import HOUSE, files_under, start
 
 
 @pytest.fixture(scope="session")
