@@ -101,6 +101,21 @@ def test_the_slurm_script_trains_where_slurm_is_played_by_stand_ins(
     assert {"nodes", "ntasks-per-node", "time"} <= set(directives)
 
 
+def test_four_processes_report_what_one_does(trained: Path) -> None:
+    """450 images: two processes have one more than the others."""
+    test = ["train.py", "test", "--ckpt_path", "best"]
+    launch = ["torchrun", "--standalone", "--nproc-per-node", "4"]
+    one = run(trained, "python", *test)
+    four = run(trained, *launch, *test, "--config", "configs/ddp.yaml")
+    assert table(four) == table(one)
+    assert len(table(one)) == 11
+
+
+def table(report: str) -> list[str]:
+    """The lines of the table of classes in what a test prints."""
+    return re.findall(r"^(?:class|\d) .*$", report, re.M)
+
+
 @pytest.mark.full
 def test_two_processes_reach_the_accuracy_of_one(project: Path) -> None:
     run(project, "bash", "launch/ddp.sh", "2")

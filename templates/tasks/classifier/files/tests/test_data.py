@@ -141,6 +141,7 @@ def test_an_unreadable_image_is_named(tmp_path: Path) -> None:
 def test_a_damaged_idx_file_is_named(tmp_path: Path) -> None:
     write_idx(tmp_path / "train-images", torch.zeros(2, 4, 4).byte())
     write_idx(tmp_path / "train-labels", torch.zeros(2).byte())
-    (tmp_path / "train-images").write_bytes((tmp_path / "train-images").read_bytes()[:-1])
+    whole = (tmp_path / "train-images").read_bytes()
+    (tmp_path / "train-images").write_bytes(whole[:-1])
     with pytest.raises(DataError, match="train-images is not a whole IDX file"):
         Data(tmp_path).splits

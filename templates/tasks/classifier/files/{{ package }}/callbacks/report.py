@@ -6,6 +6,7 @@ from typing import Any
 import scaffold_runtime as L
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from {{ package }}.figures import confusion_figure, contact_sheet
 from {{ package }}.images import LabelledImages
@@ -47,14 +48,10 @@ class Report(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule
     ) -> None:
         """Gather the probabilities of all processes; the first one reports."""
-        gathered = pl_module.all_gather(torch.cat(self.probabilities))
+        probabilities = gather(pl_module, torch.cat(self.probabilities)).cpu()
         if trainer.is_global_zero:
-            images: LabelledImages = trainer.datamodule.splits["test"]
-            # Process r of W had images r, r + W, ...; the last may be there twice.
-            shares = gathered.cpu().view(trainer.world_size, -1, len(images.classes))
-            probabilities = shares.transpose(0, 1).flatten(0, 1)[: len(images)]
             folder = Path(trainer.log_dir or trainer.default_root_dir)
-            self.report(images, probabilities, folder)
+            self.report(trainer.datamodule.splits["test"], probabilities, folder)
 
     def report(
         self, images: LabelledImages, probabilities: Tensor, folder: Path
@@ -80,6 +77,17 @@ class Report(L.Callback):
         )
         sheet.save(folder / "wrong.png")
         print(f"{len(wrong)} of {len(labels)} wrong: {folder / 'wrong.png'}")
+
+
+def gather(pl_module: L.LightningModule, own: Tensor) -> Tensor:
+    """The rows of all processes, in the order of the data: (n, C) -> (N, C).
+
+    Process r of W has rows r, r + W, ...: the first processes may have one more.
+    """
+    counts = pl_module.all_gather(torch.tensor(len(own), device=own.device))
+    padded = pad(own, (0, 0, 0, int(counts.max()) - len(own)))
+    rows = pl_module.all_gather(padded).view(counts.numel(), *padded.shape)
+    return rows.transpose(0, 1).flatten(0, 1)[: int(counts.sum())]
 
 
 def class_table(confusion: Tensor, classes: list[str]) -> str:
