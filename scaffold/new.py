@@ -62,7 +62,7 @@ def plan_new(
     answers = template.answers(package, vendored, **chosen)
     generated = render(template, answers)
     runtime = vendor.runtime_tree() if vendored else {}
-    project = state.Project(
+    record = state.Record(
         task=template.name,
         version=__version__,
         black=black_version(),
@@ -70,7 +70,10 @@ def plan_new(
         vendor=vendored,
         answers={name: answers[name] for name in template.questions},
     )
-    files = generated | runtime | state.state_of_new(project, generated, runtime)
+    locks = {state.PROJECT_OWNER: state.Lock.of(generated)}
+    if vendored:
+        locks[state.VENDOR_OWNER] = state.Lock.of(runtime)
+    files = generated | runtime | state.state_files(record, locks, [generated])
     return Plan(
         command="new",
         root=destination,
