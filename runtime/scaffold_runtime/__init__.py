@@ -1,3 +1,45 @@
-"""A small, fast PyTorch trainer that speaks Lightning's documented vocabulary."""
+"""A small, fast PyTorch trainer that speaks Lightning's documented vocabulary.
+
+    import scaffold_runtime as L
+
+    trainer = L.Trainer(max_epochs=10)
+    trainer.fit(model, datamodule=data)
+
+`LightningModule` and `LightningDataModule` are other names of `Module` and `DataModule`.
+Not affiliated with Lightning AI.
+"""
+
+from scaffold_runtime.callback import Callback
+from scaffold_runtime.data import DataModule
+from scaffold_runtime.engine import Engine
+from scaffold_runtime.errors import (
+    CheckpointError,
+    DataError,
+    MisconfigurationError,
+    NonFiniteError,
+    UserError,
+)
+from scaffold_runtime.module import Module
+from scaffold_runtime.seed import seed_everything
+from scaffold_runtime.trainer import Trainer
 
 __version__ = "0.1.0"
+
+LightningModule = Module
+LightningDataModule = DataModule
+
+__all__ = [
+    "Callback",
+    "CheckpointError",
+    "DataError",
+    "DataModule",
+    "Engine",
+    "LightningDataModule",
+    "LightningModule",
+    "MisconfigurationError",
+    "Module",
+    "NonFiniteError",
+    "Trainer",
+    "UserError",
+    "seed_everything",
+]

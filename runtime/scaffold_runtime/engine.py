@@ -256,6 +256,10 @@ class Engine:
         """Whether every rank (or any, with `all_ranks=False`) says yes."""
         return self.strategy.agree(flag, all_ranks)
 
+    def agree_on_most(self, *numbers: int) -> tuple[int, ...]:
+        """The largest of every rank's number, for several numbers at once."""
+        return self.strategy.agree_on_most(*numbers)
+
 
 class _Callable(nn.Module):
     """A module that is called through a strategy's wrapper."""
@@ -347,16 +351,20 @@ def _first_devices(devices: Any, available: int) -> list[int]:
 
 def move_batch(
     batch: Any,
-    device: torch.device,
+    device: torch.device | None,
     convert: Callable[[torch.Tensor], torch.Tensor] | None = None,
 ) -> Any:
     """Move every tensor in a batch of any nesting; what has a `.to` of its own is asked.
 
-    A batch with nothing to do comes back as the same object.
+    Args:
+        batch: tensors in mappings, sequences and dataclasses, nested at will.
+        device: where to; None leaves tensors where they are.
+        convert: applied to every tensor as well.
     """
     if isinstance(batch, torch.Tensor):
-        moved = batch.to(device, non_blocking=device.type == "cuda")
-        return convert(moved) if convert else moved
+        if device is not None:
+            batch = batch.to(device, non_blocking=device.type == "cuda")
+        return convert(batch) if convert else batch
     if isinstance(batch, Mapping):
         items = {key: move_batch(item, device, convert) for key, item in batch.items()}
         return items if type(batch) is dict else _like(batch, items)
@@ -371,7 +379,7 @@ def move_batch(
             if field.init
         }
         return dataclasses.replace(batch, **moved_fields)
-    return batch.to(device) if hasattr(batch, "to") else batch
+    return batch.to(device) if device is not None and hasattr(batch, "to") else batch
 
 
 def _like(batch: Mapping[Any, Any], items: dict[Any, Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
@@ -70,9 +71,7 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
     @property
     def device(self) -> torch.device:
         """Device of the module's first parameter or buffer; the run's where it has none."""
-        for tensor in self.parameters():
-            return tensor.device
-        for tensor in self.buffers():
+        for tensor in itertools.chain(self.parameters(), self.buffers()):
             return tensor.device
         trainer = self.__dict__.get("_trainer")
         return trainer.engine.device if trainer else torch.device("cpu")
@@ -126,7 +125,6 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
 
     # --- logging ----------------------------------------------------------------------
 
-    @torch.compiler.disable
     def log(
         self,
         name: str,
@@ -171,11 +169,6 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
         if trainer is None:
             rank_zero_warn(f"self.log({name!r}, ...) outside of a run records nothing.")
             return
-        if trainer.recorder is None:
-            raise MisconfigurationError(
-                f"self.log({name!r}, ...) was called where no loop runs: log in a step or"
-                " in a hook of a batch or an epoch."
-            )
         if sync_dist_group is not None:
             raise MisconfigurationError(
                 "self.log(sync_dist_group=...) is not supported: reduce the value yourself"
@@ -194,6 +187,9 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
             add_dataloader_idx,
         )
         trainer.recorder.log(name, value, arguments, batch_size)
+
+    # What torch.compiler.disable sets, without its import of torch._dynamo (a second).
+    log._torchdynamo_disable = True  # type: ignore[attr-defined]
 
     def log_dict(
         self, dictionary: Mapping[str, Any], *args: Any, **kwargs: Any

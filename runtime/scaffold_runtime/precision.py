@@ -38,6 +38,7 @@ class Precision:
         dtype: type of the parameters.
         compute_dtype: type of the forward pass's products.
         is_plain: it does nothing at all, so that the loop may pass it by.
+        converts_input: batches change their type.
     """
 
     def __init__(self, name: str = "32-true") -> None:
@@ -45,6 +46,7 @@ class Precision:
         self.dtype = _TRUE_DTYPES[name]
         self.compute_dtype = self.dtype
         self.is_plain = name == "32-true"
+        self.converts_input = not self.is_plain
 
     def convert_module(self, module: nn.Module) -> None:
         """Convert parameters and floating-point buffers, in place."""
@@ -53,9 +55,7 @@ class Precision:
 
     def convert_input(self, tensor: torch.Tensor) -> torch.Tensor:
         """Convert a floating-point tensor of a batch; others pass as they are."""
-        if self.is_plain or not tensor.is_floating_point():
-            return tensor
-        return tensor.to(self.dtype)
+        return tensor.to(self.dtype) if tensor.is_floating_point() else tensor
 
     def forward_context(self) -> AbstractContextManager[Any]:
         """The context that a step's forward pass runs in."""
@@ -90,11 +90,11 @@ class MixedPrecision(Precision):
     def __init__(self, name: str, device_type: str) -> None:
         super().__init__()
         self.name = name
-        self.is_plain = False
+        self.is_plain = self.converts_input = False
         self.compute_dtype = _MIXED_DTYPES[name]
         self._device_type = device_type
         self.scaler = (
-            torch.amp.GradScaler(device_type)  # type: ignore[attr-defined]
+            torch.amp.GradScaler(device_type)
             if self.compute_dtype is torch.float16
             else None
         )
@@ -146,7 +146,7 @@ class MixedPrecision(Precision):
             self.scaler.load_state_dict(state)
 
 
-def _is_unscaled(scaler: torch.amp.GradScaler, optimizer: Optimizer) -> bool:  # type: ignore[name-defined]
+def _is_unscaled(scaler: torch.amp.GradScaler, optimizer: Optimizer) -> bool:
     """Whether this step's gradients are unscaled; torch keeps it, but not in the open."""
     state = scaler._per_optimizer_states[id(optimizer)]
     return bool(state["stage"].value != 0)

@@ -6,6 +6,16 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 
+class Phase:
+    """What is done where a checkpoint may be written, in the order of a batch's life."""
+
+    BETWEEN = "between"
+    BATCH_DONE = "batch_done"
+    VALIDATED = "validated"
+    BATCH_SKIPPED = "batch_skipped"
+    EPOCH_DONE = "epoch_done"
+
+
 @dataclass
 class FitProgress:
     """Counters of one fit, in the units that users see.
@@ -16,9 +26,8 @@ class FitProgress:
         batches: batches done in all epochs together.
         batches_that_stepped: batches that ended in an optimizer step, the x axis of loggers.
         global_step: optimizer steps taken, all optimizers together.
-        epoch_ended: the batches of `epoch` are all done, its end hooks are not.
-        validated: the validation after batch `batch` is done.
-        val_batches: validation batches logged so far, the x axis of their step values.
+        phase: what of the last batch or the epoch is done; a resumed run does the rest.
+        eval_batches: evaluation batches so far, the x axis of their step values.
     """
 
     epoch: int = 0
@@ -26,9 +35,8 @@ class FitProgress:
     batches: int = 0
     batches_that_stepped: int = 0
     global_step: int = 0
-    epoch_ended: bool = False
-    validated: bool = False
-    val_batches: int = 0
+    phase: str = Phase.BETWEEN
+    eval_batches: int = 0
 
     def state_dict(self) -> dict[str, Any]:
         """Return the counters as a plain dict."""

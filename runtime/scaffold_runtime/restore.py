@@ -36,8 +36,7 @@ def load_module(
     saved = {**content.get(hp.VALUES_KEY, {}), **read_hparams(hparams_file)}
     name = content.get(hp.NAME_KEY, "kwargs")
     module = owner(**hp.init_arguments(owner, saved, name, given))
-    if module.configure_model.__func__ is not _base_configure_model(owner):  # type: ignore[attr-defined]
-        module.configure_model()
+    module.configure_model()
     module.on_load_checkpoint(content)
     state = content["state_dict"]
     strict = module.strict_loading if strict is None else strict
@@ -49,12 +48,6 @@ def load_module(
             f"The weights in {path} do not fit {owner.__name__}: {_one_line(error)}"
         ) from None
     return module
-
-
-def _base_configure_model(owner: type[Module]) -> Any:
-    from scaffold_runtime.module import Module
-
-    return Module.configure_model
 
 
 def load_datamodule(

@@ -26,10 +26,12 @@ class Strategy:
         distributed: it needs a process group, even when it runs alone.
         place: where this process stands.
         root_device: the device of this process.
+        allows_inference_mode: evaluation may run under `torch.inference_mode`.
     """
 
     name = "single_device"
     distributed = False
+    allows_inference_mode = True
 
     def __init__(self) -> None:
         self.place = ProcessPlace()
@@ -103,6 +105,10 @@ class Strategy:
         """Whether every rank (or any, with `all_ranks=False`) says yes."""
         return flag
 
+    def agree_on_most(self, *numbers: int) -> tuple[int, ...]:
+        """The largest of every rank's number, for several numbers at once."""
+        return numbers
+
     def reduce_boolean_decision(self, decision: bool, all: bool = True) -> bool:
         """`agree`, under the name that Lightning's callbacks use."""
         return self.agree(decision, all_ranks=all)
@@ -144,7 +150,7 @@ class ProcessGroupStrategy(Strategy):
             timeout=self._timeout,
             rank=place.rank,
             world_size=place.world_size,
-            store=dist.HashStore() if alone else None,
+            store=torch._C._distributed_c10d.HashStore() if alone else None,
         )
 
     def barrier(self, name: str = "") -> None:
@@ -178,7 +184,7 @@ class ProcessGroupStrategy(Strategy):
         if sync_grads:
             from torch.distributed.nn.functional import all_gather
 
-            return torch.stack(all_gather(tensor))  # type: ignore[no-untyped-call]
+            return torch.stack(all_gather(tensor))
         gathered = [torch.empty_like(tensor) for _ in range(self.place.world_size)]
         dist.all_gather(gathered, tensor.detach().contiguous())
         return torch.stack(gathered)
@@ -190,6 +196,14 @@ class ProcessGroupStrategy(Strategy):
         vote = torch.tensor(int(flag))
         dist.all_reduce(vote, op=dist.ReduceOp.MIN if all_ranks else dist.ReduceOp.MAX)
         return bool(vote.item())
+
+    def agree_on_most(self, *numbers: int) -> tuple[int, ...]:
+        """The largest of every rank's number, over the CPU in one word."""
+        if self.place.world_size == 1:
+            return numbers
+        word = torch.tensor(numbers)
+        dist.all_reduce(word, op=dist.ReduceOp.MAX)
+        return tuple(word.tolist())
 
 
 def _as_timedelta(timeout: timedelta | float | None) -> timedelta | None:

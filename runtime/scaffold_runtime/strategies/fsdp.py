@@ -17,6 +17,8 @@ from scaffold_runtime.strategies.base import DEFAULT_TIMEOUT, ProcessGroupStrate
 
 Policy = Callable[..., bool] | Iterable[type[nn.Module]]
 
+# Methods that gather parameters as a forward pass does.
+_STEPS = ("training_step", "validation_step", "test_step", "predict_step")
 _FSDP1_ONLY = {
     "use_orig_params": "parameters keep their names under FSDP2",
     "backward_prefetch": "FSDP2 prefetches by itself",
@@ -51,6 +53,7 @@ class FSDPStrategy(ProcessGroupStrategy):
     """
 
     name = "fsdp"
+    allows_inference_mode = False  # gathered parameters are used again in training
 
     def __init__(
         self,
@@ -87,7 +90,7 @@ class FSDPStrategy(ProcessGroupStrategy):
 
     def setup(self, module: nn.Module) -> None:
         """Broadcast rank 0's weights, then shard the groups and the root, in place."""
-        from torch.distributed.fsdp import fully_shard
+        from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
         module.to(self.root_device)
         self._broadcast_weights(module)
@@ -97,14 +100,10 @@ class FSDPStrategy(ProcessGroupStrategy):
                 _recompute_activations(group)
             shard(group)
         shard(module)
+        for step in _STEPS:
+            if callable(getattr(module, step, None)):
+                register_fsdp_forward_method(module, step)
         self._module = module
-
-    def wrap_step(self, module: nn.Module, step: str) -> Callable[..., Any]:
-        """Let the step gather parameters as a forward pass does."""
-        from torch.distributed.fsdp import register_fsdp_forward_method
-
-        register_fsdp_forward_method(module, step)
-        return super().wrap_step(module, step)
 
     def set_gradient_sync(self, enabled: bool) -> None:
         """Reduce gradients in the next backward pass, or keep them whole until later."""
@@ -209,9 +208,7 @@ def _recompute_activations(module: nn.Module) -> None:
     from torch.utils.checkpoint import checkpoint
 
     forward = module.forward
-    module.forward = functools.partial(  # type: ignore[method-assign]
-        checkpoint, forward, use_reentrant=False
-    )
+    module.forward = functools.partial(checkpoint, forward, use_reentrant=False)
 
 
 def _gather(value: Any, keep: bool) -> Any:

@@ -1,0 +1,1 @@
+"""The loops as functions: training, evaluation, prediction, and what a checkpoint keeps."""

@@ -1,0 +1,107 @@
+"""Hooks, looked up once when a run starts: one that nobody overrides costs nothing."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from scaffold_runtime.callback import Callback
+from scaffold_runtime.module import Module
+
+if TYPE_CHECKING:
+    from scaffold_runtime.trainer import Trainer
+
+Hook = Callable[..., Any]
+
+BATCH_HOOKS = (
+    "on_train_batch_start",
+    "on_train_batch_end",
+    "on_before_zero_grad",
+    "on_before_backward",
+    "on_after_backward",
+    "on_before_optimizer_step",
+)
+# Module hooks whose own definition does something, so that they run unless replaced by None.
+_ACTIVE = {
+    "on_validation_model_eval",
+    "on_test_model_eval",
+    "on_predict_model_eval",
+    "on_validation_model_zero_grad",
+}
+
+
+class Hooks:
+    """The overridden hooks of a run's callbacks and module, in the order they are called.
+
+    Callbacks come before the module; for `on_train_epoch_end` those that say
+    `after_module` come after it.
+
+    Attributes:
+        table: for each hook that somebody overrides, the functions to call.
+    """
+
+    def __init__(self, trainer: Trainer, module: Module, callbacks: Sequence[Callback]):
+        self._trainer = trainer
+        self._module = module
+        self._callbacks = callbacks
+        self.table: dict[str, list[Hook]] = {}
+        for name in BATCH_HOOKS:
+            self.table[name] = self._bind(name)
+
+    def _bind(self, name: str) -> list[Hook]:
+        bound = [
+            (
+                callback.after_module,
+                _partial(callback, name, self._trainer, self._module),
+            )
+            for callback in self._callbacks
+            if is_overridden(callback, name, Callback)
+        ]
+        last = name == "on_train_epoch_end"
+        before = [hook for after_module, hook in bound if not (last and after_module)]
+        after = [hook for after_module, hook in bound if last and after_module]
+        own: list[Hook] = []
+        if name in _ACTIVE or is_overridden(self._module, name, Module):
+            hook = getattr(self._module, name)
+            own = [hook] if callable(hook) else []
+        profile = self._trainer.profiler.wrap
+        return [profile(hook, name) for hook in [*before, *own, *after]]
+
+    def call(self, name: str, *args: Any) -> list[Any]:
+        """Call every function of a hook; what is logged inside belongs to it."""
+        functions = self.table.get(name)
+        if functions is None:
+            functions = self.table[name] = self._bind(name)
+        if not functions:
+            return []
+        recorder = self._trainer.recorder
+        outer, recorder.hook = recorder.hook, name
+        results = [function(*args) for function in functions]
+        recorder.hook = outer
+        return results
+
+
+def _partial(callback: Callback, name: str, trainer: Trainer, module: Module) -> Hook:
+    hook = getattr(callback, name)
+    return functools.partial(hook, trainer, module)
+
+
+def is_overridden(instance: object, name: str, base: type) -> bool:
+    """Whether an instance's method differs from its base's: by its class, or set on it."""
+    if name in getattr(instance, "__dict__", {}):
+        return True
+    own = getattr(type(instance), name, None)
+    return own is not None and own is not getattr(base, name, None)
+
+
+def takes_argument(function: Callable[..., Any], name: str, at_least: int) -> bool:
+    """Whether a step takes an argument, by name or because it takes so many."""
+    parameters = inspect.signature(function).parameters.values()
+    if any(p.name == name or p.kind is p.VAR_POSITIONAL for p in parameters):
+        return True
+    positional = [
+        p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.POSITIONAL_ONLY)
+    ]
+    return len(positional) >= at_least

@@ -1,0 +1,257 @@
+"""The loaders of a run: asked for, built anew for this rank, and counted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from torch.utils.data import DataLoader
+
+from scaffold_runtime.data import DataHooks, DataModule
+from scaffold_runtime.engine import move_batch
+from scaffold_runtime.errors import MisconfigurationError
+from scaffold_runtime.launch import rank_zero_warn
+from scaffold_runtime.loader import EpochLoader
+from scaffold_runtime.loops.hooks import is_overridden
+from scaffold_runtime.module import Module
+
+if TYPE_CHECKING:
+    from scaffold_runtime.trainer import Trainer
+
+LOADER_HOOKS = {
+    "train": "train_dataloader",
+    "validate": "val_dataloader",
+    "test": "test_dataloader",
+    "predict": "predict_dataloader",
+}
+
+
+@dataclass
+class DataSource:
+    """Where each stage's loaders come from: given ones, a data module, or the module.
+
+    Attributes:
+        module: the module.
+        datamodule: the data module, if there is one.
+        given: loaders passed to the entry point, by stage.
+    """
+
+    module: Module
+    datamodule: DataModule | None
+    given: dict[str, Any]
+
+    def has(self, stage: str) -> bool:
+        """Somebody provides this stage's loaders."""
+        return self.given.get(stage) is not None or self._owner(stage) is not None
+
+    def request(self, stage: str) -> Any:
+        """Ask for this stage's loaders.
+
+        Raises:
+            MisconfigurationError: nobody provides them, or what comes is no iterable.
+        """
+        given = self.given.get(stage)
+        if given is not None:
+            return given
+        owner = self._owner(stage) or self.datamodule or self.module
+        hook = LOADER_HOOKS[stage]
+        loaders = getattr(owner, hook)()
+        if loaders is None or not hasattr(loaders, "__iter__"):
+            raise MisconfigurationError(
+                f"{type(owner).__name__}.{hook} returned {type(loaders).__name__}, which"
+                " cannot be iterated: return a DataLoader or another iterable of batches."
+            )
+        return loaders
+
+    def _owner(self, stage: str) -> DataHooks | None:
+        hook = LOADER_HOOKS[stage]
+        if self.datamodule is not None and is_overridden(
+            self.datamodule, hook, DataModule
+        ):
+            return self.datamodule
+        return self.module if is_overridden(self.module, hook, Module) else None
+
+
+def load_training_data(trainer: Trainer) -> None:
+    """Ask for the training loader, build it anew, and count what the epoch holds."""
+    if trainer.train_loader is not None:
+        return
+    source = trainer.source.request("train")
+    trainer.train_loader = trainer.engine.setup_loader(
+        source,
+        training=True,
+        distribute=trainer.use_distributed_sampler,
+        sequential=_is_overfit(trainer, source),
+    )
+    trainer.loaded_train_at = trainer.progress.epoch
+    length = trainer.train_loader.length
+    count = count_batches(length, trainer.limit_train_batches, "limit_train_batches")
+    trainer.num_training_batches = count
+    trainer.val_check_batch = _validation_interval(trainer, count)
+    if (
+        trainer.loggers
+        and count < trainer.log_every_n_steps
+        and not trainer.fast_dev_run
+    ):
+        rank_zero_warn(
+            f"An epoch has {count} batches and log_every_n_steps is"
+            f" {trainer.log_every_n_steps}: lower it to see more than epoch values."
+        )
+
+
+def reload_training_data(trainer: Trainer) -> None:
+    """Ask anew every `reload_dataloaders_every_n_epochs`."""
+    every = trainer.reload_dataloaders_every_n_epochs
+    if every and trainer.progress.epoch - trainer.loaded_train_at >= every:
+        trainer.train_loader = None
+        load_training_data(trainer)
+
+
+def load_validation_data(trainer: Trainer) -> None:
+    """Ask for the validation loaders, where there is something to validate."""
+    trainer.enable_validation = bool(
+        trainer.limit_val_batches != 0
+        and is_overridden(trainer.module, "validation_step", Module)
+        and trainer.source.has("validate")
+    )
+    if not trainer.enable_validation or not _needs_validation_data(trainer):
+        return
+    loaders, counts = load_evaluation_data(trainer, "validate")
+    trainer.val_loaders, trainer.num_val_batches = loaders, counts
+    trainer.loaded_val_at = trainer.progress.epoch
+    sanity = trainer.num_sanity_val_steps
+    trainer.num_sanity_val_batches = [
+        count if sanity == -1 else min(sanity, count) for count in counts
+    ]
+    trainer.enable_validation = any(counts)
+
+
+def _needs_validation_data(trainer: Trainer) -> bool:
+    if not trainer.val_loaders:
+        return True
+    every = trainer.reload_dataloaders_every_n_epochs
+    return bool(every and trainer.progress.epoch - trainer.loaded_val_at >= every)
+
+
+def load_evaluation_data(
+    trainer: Trainer, stage: str
+) -> tuple[list[EpochLoader], list[int | float]]:
+    """Loaders of a stage, built anew, and how many batches of each are taken."""
+    requested = trainer.source.request(stage)
+    several = isinstance(requested, Sequence) and not isinstance(requested, str)
+    sources = list(requested) if several else [requested]
+    word = {"validate": "val"}.get(stage, stage)
+    limit = getattr(trainer, f"limit_{word}_batches")
+    loaders = [
+        trainer.engine.setup_loader(
+            source,
+            training=False,
+            distribute=trainer.use_distributed_sampler,
+            sequential=trainer.fitting and _is_overfit(trainer, source),
+        )
+        for source in sources
+    ]
+    name = f"limit_{word}_batches"
+    return loaders, [count_batches(loader.length, limit, name) for loader in loaders]
+
+
+def _is_overfit(trainer: Trainer, source: Any) -> bool:
+    """Whether `overfit_batches` takes this loader's shuffling away, with a warning."""
+    if not trainer.overfit_batches:
+        return False
+    if (
+        isinstance(source, DataLoader)
+        and type(source.sampler).__name__ == "RandomSampler"
+    ):
+        rank_zero_warn(
+            "overfit_batches takes the same batches each epoch: not shuffled."
+        )
+    return True
+
+
+def count_batches(length: int | float, limit: int | float, name: str) -> int | float:
+    """Batches to take of a loader: an int limit counts, a float is a share.
+
+    Raises:
+        MisconfigurationError: a share of an unknown length, or one that leaves nothing.
+    """
+    if isinstance(limit, int):
+        return min(limit, length)
+    if limit == 1.0:
+        return length
+    if limit == 0.0 or length == 0:
+        return 0
+    if length == math.inf:
+        raise MisconfigurationError(
+            f"{name}={limit} is a share of a loader without a length: give a whole number"
+            " of batches, or 1.0 for all."
+        )
+    count = int(length * limit)
+    if count == 0:
+        raise MisconfigurationError(
+            f"{name}={limit} of {length} batches is less than one: use at least"
+            f" {1 / length:.4g}, or a whole number of batches."
+        )
+    return count
+
+
+def _validation_interval(trainer: Trainer, batches: int | float) -> int | float:
+    """Batches between two validations, infinite for the end of an epoch of unknown length.
+
+    Raises:
+        MisconfigurationError: the interval does not fit the epoch.
+    """
+    interval, every = trainer.val_check_interval, trainer.check_val_every_n_epoch
+    if isinstance(interval, int):
+        if interval > batches and every is not None and trainer.limit_val_batches != 0:
+            raise MisconfigurationError(
+                f"val_check_interval={interval} is more than the {batches} batches of an"
+                " epoch: lower it, or count across epochs with check_val_every_n_epoch=None."
+            )
+        return interval
+    if batches == math.inf:
+        if interval != 1.0:
+            raise MisconfigurationError(
+                f"val_check_interval={interval} is a share of a training loader without a"
+                " length: use 1.0 or a whole number of batches."
+            )
+        return math.inf
+    return max(1, int(batches * interval))
+
+
+def bind_transfer(trainer: Trainer) -> Callable[[Any, int], Any] | None:
+    """The function that brings a batch to the device, None where it is there already."""
+    hooks = (
+        "on_before_batch_transfer",
+        "transfer_batch_to_device",
+        "on_after_batch_transfer",
+    )
+    engine = trainer.engine
+    owners = [_transfer_owner(trainer, hook) for hook in hooks]
+    precision = engine.precision
+    if not any(owners):
+        if engine.device.type == "cpu" and not precision.converts_input:
+            return None
+        return lambda batch, _: engine.to_device(batch)
+    before, move, after = (
+        getattr(owner or trainer.module, hook)
+        for owner, hook in zip(owners, hooks, strict=True)
+    )
+
+    def transfer(batch: Any, dataloader_idx: int) -> Any:
+        if precision.converts_input:
+            batch = move_batch(batch, None, precision.convert_input)
+        batch = move(before(batch, dataloader_idx), engine.device, dataloader_idx)
+        return after(batch, dataloader_idx)
+
+    return transfer
+
+
+def _transfer_owner(trainer: Trainer, hook: str) -> DataHooks | None:
+    """Who overrides a transfer hook; the data module comes first."""
+    datamodule = trainer.datamodule
+    if datamodule is not None and is_overridden(datamodule, hook, DataModule):
+        return datamodule
+    return trainer.module if is_overridden(trainer.module, hook, Module) else None

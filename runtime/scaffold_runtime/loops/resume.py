@@ -1,0 +1,345 @@
+"""What a checkpoint of a run holds, and how the run goes on from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scaffold_runtime import hyperparameters as hp
+from scaffold_runtime.callback import Callback
+from scaffold_runtime.checkpoint import check_shapes, read_checkpoint
+from scaffold_runtime.errors import CheckpointError
+from scaffold_runtime.hyperparameters import HasHyperparameters, plain_hyperparameters
+from scaffold_runtime.launch import rank_zero_info, rank_zero_warn
+from scaffold_runtime.progress import Phase
+from scaffold_runtime.seed import random_state, restore_random_state
+from scaffold_runtime.stops import RunStopped
+
+if TYPE_CHECKING:
+    from scaffold_runtime.trainer import Trainer
+
+__all__ = ["Phase", "collect", "find_checkpoint", "resume_epoch", "save_and_stop"]
+
+FORMAT = 1
+
+
+# --- writing ------------------------------------------------------------------------------
+
+
+def collect(trainer: Trainer, weights_only: bool = False) -> dict[str, Any]:
+    """A checkpoint's content; every rank must call it, rank 0 gets it whole."""
+    progress, strategy = trainer.progress, trainer.strategy
+    content: dict[str, Any] = {
+        "epoch": progress.epoch,
+        "global_step": progress.global_step,
+        "scaffold_format": FORMAT,
+        "state_dict": strategy.full_state(dict(trainer.module.state_dict())),
+        "loops": {"fit_loop": _loop_state(trainer)},
+    }
+    if not weights_only:
+        content["callbacks"] = _callback_states(trainer)
+        content["optimizer_states"] = [
+            strategy.full_state(optimizer.state_dict())
+            for optimizer in trainer.optimizers
+        ]
+        content["lr_schedulers"] = [
+            config.scheduler.state_dict() for config in trainer.lr_scheduler_configs
+        ]
+        precision = trainer.engine.precision
+        if precision.state_dict():
+            content[type(precision).__qualname__] = precision.state_dict()
+    _add_hyperparameters(content, trainer.module, hp.NAME_KEY, hp.VALUES_KEY)
+    if trainer.datamodule is not None:
+        datamodule = trainer.datamodule
+        _add_hyperparameters(content, datamodule, hp.DATA_NAME_KEY, hp.DATA_VALUES_KEY)
+        if not weights_only and (state := datamodule.state_dict()):
+            content[type(datamodule).__qualname__] = state
+    if not weights_only:
+        for callback in trainer.callbacks:
+            callback.on_save_checkpoint(trainer, trainer.module, content)
+    trainer.module.on_save_checkpoint(content)
+    return content
+
+
+def _loop_state(trainer: Trainer) -> dict[str, Any]:
+    """Where the loop stands; random states of every rank, in the order of ranks."""
+    own = {
+        "random_state": random_state(),
+        "metrics": trainer.train_recorder.state_dict(),
+    }
+    ranks = [trainer.engine.broadcast(own, src) for src in range(trainer.world_size)]
+    loader = trainer.train_loader
+    return {
+        "progress": trainer.progress.state_dict(),
+        "seed": trainer.engine.seed,
+        "world_size": trainer.world_size,
+        "ranks": ranks,
+        "loader": loader.state_dict() if loader is not None else {},
+        "callback_metrics": {
+            name: value.detach().cpu()
+            for name, value in trainer.callback_metrics.items()
+        },
+        "is_stepping": trainer.is_stepping,
+        "validation_due": trainer.validation_due,
+        "gradients": _accumulated_gradients(trainer),
+    }
+
+
+def _accumulated_gradients(trainer: Trainer) -> dict[str, Any]:
+    """Gradients that wait for the rest of their accumulation, by parameter name."""
+    if trainer.is_stepping:
+        return {}
+    gradients = {
+        name: parameter.grad
+        for name, parameter in trainer.module.named_parameters()
+        if parameter.grad is not None
+    }
+    return trainer.strategy.full_state(gradients)
+
+
+def _callback_states(trainer: Trainer) -> dict[str, Any]:
+    states = {cb.state_key: cb.state_dict() for cb in trainer.callbacks}
+    return {key: state for key, state in states.items() if state}
+
+
+def _add_hyperparameters(
+    content: dict[str, Any], owner: HasHyperparameters, name_key: str, values_key: str
+) -> None:
+    if owner.hparams:
+        content[name_key] = getattr(owner, "_hparams_name", "kwargs")
+        content[values_key] = plain_hyperparameters(dict(owner.hparams))
+
+
+# --- finding ------------------------------------------------------------------------------
+
+
+def find_checkpoint(trainer: Trainer, ckpt_path: str | None) -> Path | None:
+    """The file that `ckpt_path` names: a path, `best`, `last`, or `hpc` and None as they are.
+
+    Raises:
+        CheckpointError: there is no such checkpoint.
+    """
+    if ckpt_path is None:
+        return None
+    if ckpt_path == "best":
+        return _best(trainer)
+    if ckpt_path == "last":
+        return _last(trainer)
+    path = Path(ckpt_path)
+    if not path.exists():
+        raise CheckpointError(
+            f"There is no checkpoint {path}: check the path, or use ckpt_path='last' or"
+            " 'best'."
+        )
+    return path
+
+
+def _best(trainer: Trainer) -> Path:
+    callback = trainer.checkpoint_callback
+    path = getattr(callback, "best_model_path", "")
+    if not path:
+        found = _newest(trainer, "")
+        if found is None or trainer.fast_dev_run:
+            raise CheckpointError(
+                "ckpt_path='best' found no checkpoint: train first, or give the file's"
+                " path."
+            )
+        path = _best_of_file(found)
+    rank_zero_info(f"ckpt_path='best' is {path}")
+    return Path(path)
+
+
+def _best_of_file(newest: Path) -> str:
+    """The best checkpoint so far, as the newest one's ModelCheckpoint knew it."""
+    states = read_checkpoint(newest).get("callbacks", {})
+    for key, state in states.items():
+        best = (
+            state.get("best_model_path") if key.startswith("ModelCheckpoint") else None
+        )
+        if best and Path(best).is_file():
+            return str(best)
+    return str(newest)
+
+
+def _last(trainer: Trainer) -> Path:
+    found = _newest(trainer, "last")
+    if found is None:
+        raise CheckpointError(
+            "ckpt_path='last' found no checkpoint whose name begins with 'last': train"
+            " with ModelCheckpoint(save_last=True) first, or give the file's path."
+        )
+    rank_zero_info(f"ckpt_path='last' is {found}")
+    return found
+
+
+def _newest(trainer: Trainer, prefix: str) -> Path | None:
+    """The newest checkpoint of this run's folder, or of the run before it."""
+    folders = [Path(f) for f in trainer.checkpoint_folders()]
+    for folder in folders:
+        files = [f for f in folder.glob("*.ckpt") if f.stem.startswith(prefix)]
+        if files:
+            return max(files, key=lambda file: (file.stat().st_mtime_ns, file.name))
+    return None
+
+
+# --- reading ------------------------------------------------------------------------------
+
+
+def load_weights(trainer: Trainer, content: dict[str, Any], path: Path) -> None:
+    """Load a checkpoint's weights, and the states of data module and callbacks."""
+    module = trainer.module
+    module.on_load_checkpoint(content)
+    if "state_dict" not in content:
+        raise CheckpointError(f"{path} holds no 'state_dict', so it is no checkpoint.")
+    check_shapes(module, content["state_dict"], str(path))
+    try:
+        strict = module.strict_loading
+        trainer.strategy.load_module_state(module, content["state_dict"], strict)
+    except RuntimeError as error:
+        text = " ".join(str(error).split())
+        raise CheckpointError(f"The weights in {path} do not fit: {text}") from None
+    datamodule = trainer.datamodule
+    if datamodule is not None and type(datamodule).__qualname__ in content:
+        datamodule.load_state_dict(content[type(datamodule).__qualname__])
+
+
+def load_callbacks(trainer: Trainer, content: dict[str, Any]) -> None:
+    """Give every callback the checkpoint, then its own state."""
+    states = content.get("callbacks", {})
+    for callback in trainer.callbacks:
+        callback.on_load_checkpoint(trainer, trainer.module, content)
+        if callback.state_key in states:
+            callback.load_state_dict(states[callback.state_key])
+    known = {callback.state_key for callback in trainer.callbacks}
+    missing = sorted(set(states) - known)
+    if missing:
+        rank_zero_warn(
+            f"The checkpoint holds the state of {', '.join(missing)}, and this run has no"
+            " such callback: its state is left out."
+        )
+
+
+def load_training_state(trainer: Trainer, content: dict[str, Any], path: Path) -> None:
+    """Restore precision, loop, optimizers and schedulers.
+
+    Raises:
+        CheckpointError: the checkpoint holds weights only, or lies beyond max_epochs.
+    """
+    if "optimizer_states" not in content:
+        raise CheckpointError(
+            f"{path} holds weights only, so training cannot go on from it: use a full"
+            " checkpoint, or load_from_checkpoint to start anew from these weights."
+        )
+    precision = trainer.engine.precision
+    if state := content.get(type(precision).__qualname__):
+        precision.load_state_dict(state)
+    _load_loop(trainer, content, path)
+    saved, own = content["optimizer_states"], trainer.optimizers
+    if len(saved) != len(own):
+        raise CheckpointError(
+            f"{path} holds the state of {len(saved)} optimizers, and this module has"
+            f" {len(own)}: resume with the module that was saved."
+        )
+    for optimizer, state in zip(own, saved, strict=True):
+        try:
+            trainer.strategy.load_optimizer_state(optimizer, state)
+        except ValueError as error:
+            raise CheckpointError(
+                f"The optimizer's state in {path} does not fit: {error}."
+            ) from None
+    configs = trainer.lr_scheduler_configs
+    for config, state in zip(configs, content.get("lr_schedulers", []), strict=False):
+        config.scheduler.load_state_dict(state)
+
+
+def _load_loop(trainer: Trainer, content: dict[str, Any], path: Path) -> None:
+    state = content.get("loops", {}).get("fit_loop", {})
+    if "progress" in state:
+        trainer.progress.load_state_dict(state["progress"])
+        trainer.engine.seed = state["seed"]
+        trainer.resumed = state
+    else:
+        rank_zero_warn(
+            f"{path} was not written by this package: training goes on from the start of"
+            f" epoch {content['epoch'] + 1}."
+        )
+        trainer.progress.epoch = content["epoch"] + 1
+        trainer.progress.global_step = content["global_step"]
+        trainer.progress.batches_that_stepped = content["global_step"]
+    limit = trainer.max_epochs
+    if limit not in (None, -1) and trainer.progress.epoch > limit:
+        raise CheckpointError(
+            f"{path} is of epoch {trainer.progress.epoch}, and max_epochs={limit} ends"
+            " before it: raise max_epochs."
+        )
+
+
+def resume_epoch(trainer: Trainer) -> Iterator[Any] | None:
+    """Go on in the epoch that a checkpoint stopped in, None when there is nothing to resume.
+
+    The random state is restored last, when the iterator is made: making it may draw.
+    """
+    state, trainer.resumed = trainer.resumed, None
+    if state is None:
+        return None
+    progress = trainer.progress
+    between_epochs = progress.batch == 0 and progress.phase == Phase.BETWEEN
+    batches: Iterator[Any] = iter(())
+    assert trainer.train_loader is not None
+    if not between_epochs and progress.phase != Phase.EPOCH_DONE:
+        trainer.train_loader.load_state_dict(state["loader"])
+        batches = trainer.train_loader.iterate(progress.epoch, skip=progress.batch)
+    trainer.is_stepping = state["is_stepping"]
+    trainer.validation_due = state["validation_due"]
+    trainer.is_last_batch = progress.batch == trainer.num_training_batches
+    trainer.take_metrics(state["callback_metrics"])
+    _restore_gradients(trainer, state["gradients"])
+    _restore_rank(trainer, state)
+    return None if between_epochs else batches
+
+
+def _restore_gradients(trainer: Trainer, gradients: dict[str, Any]) -> None:
+    for name, parameter in trainer.module.named_parameters():
+        if name in gradients:
+            parameter.grad = gradients[name].to(parameter.device)
+
+
+def _restore_rank(trainer: Trainer, state: dict[str, Any]) -> None:
+    if state["world_size"] != trainer.world_size:
+        rank_zero_warn(
+            f"The checkpoint was saved by {state['world_size']} processes, and"
+            f" {trainer.world_size} go on: samples and their order stay the same, random"
+            " numbers drawn in the model do not."
+        )
+        return
+    own = state["ranks"][trainer.global_rank]
+    trainer.train_recorder.load_state_dict(own["metrics"])
+    restore_random_state(own["random_state"])
+
+
+# --- stopping -----------------------------------------------------------------------------
+
+
+def save_and_stop(trainer: Trainer) -> None:
+    """Save the last whole step as `last.ckpt` and end the run.
+
+    Raises:
+        RunStopped: always.
+    """
+    signal_number = trainer.stop_signal or trainer.signals.received
+    folder = trainer.checkpoint_folder()
+    if folder is not None and not trainer.fast_dev_run:
+        path = Path(folder) / "last.ckpt"
+        trainer.save_checkpoint(path)
+        rank_zero_info(f"Stopped by a signal; the run goes on from {path}")
+    raise RunStopped(signal_number)
+
+
+def stateful_keys(callbacks: list[Callback]) -> list[str]:
+    """State keys of the callbacks that keep a state."""
+    return [
+        cb.state_key
+        for cb in callbacks
+        if type(cb).state_dict is not Callback.state_dict
+    ]

@@ -1,0 +1,92 @@
+"""What one training step does in this run, decided once when the fit starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from scaffold_runtime.errors import MisconfigurationError
+from scaffold_runtime.loops.hooks import is_overridden, takes_argument
+from scaffold_runtime.module import Module
+from scaffold_runtime.optimization import needs_closure
+from scaffold_runtime.precision import MixedPrecision
+
+if TYPE_CHECKING:
+    from scaffold_runtime.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """The parts of a step; None is a part that has nothing to do.
+
+    Attributes:
+        training_step: the user's step, through the strategy's wrapper.
+        takes_index: it takes `batch_idx`.
+        automatic: the loop steps the optimizer.
+        by_closure: the optimizer's step runs the forward and backward pass.
+        autocast: the context of the forward pass.
+        zero_grad: the module's own `optimizer_zero_grad`.
+        backward: a backward pass that does more than `loss.backward()`.
+        clip: the module's gradient clipping.
+        works_before_step: something comes between the gradients and the step.
+    """
+
+    training_step: Callable[..., Any]
+    takes_index: bool
+    automatic: bool
+    by_closure: bool
+    autocast: Callable[[], AbstractContextManager[Any]] | None
+    zero_grad: Callable[..., Any] | None
+    backward: Callable[..., Any] | None
+    clip: Callable[..., Any] | None
+    works_before_step: bool
+
+
+def plan_step(trainer: Trainer) -> StepPlan:
+    """Look at module, precision and callbacks, and decide what a step does.
+
+    Raises:
+        MisconfigurationError: the module and the trainer's arguments contradict each other.
+    """
+    module, precision = trainer.module, trainer.engine.precision
+    automatic = module.automatic_optimization
+    if not automatic:
+        _refuse_for_manual(trainer)
+    scales = isinstance(precision, MixedPrecision) and precision.scaler is not None
+    own_clipping = is_overridden(module, "configure_gradient_clipping", Module)
+    clips = automatic and (own_clipping or bool(trainer.gradient_clip_val))
+    own_backward = scales or is_overridden(module, "backward", Module)
+    own_zero = is_overridden(module, "optimizer_zero_grad", Module)
+    own_step = is_overridden(module, "optimizer_step", Module)
+    wrapped = trainer.strategy.wrap_step(module, "training_step")
+    return StepPlan(
+        training_step=trainer.profiler.wrap(wrapped, "training_step"),
+        takes_index=takes_argument(module.training_step, "batch_idx", 2),
+        automatic=automatic,
+        by_closure=own_step or any(map(needs_closure, trainer.optimizers)),
+        autocast=None if precision.is_plain else precision.forward_context,
+        zero_grad=module.optimizer_zero_grad if own_zero else None,
+        backward=trainer.scaled_backward if own_backward else None,
+        clip=module.configure_gradient_clipping if clips else None,
+        works_before_step=bool(
+            clips or scales or trainer.hooks.table["on_before_optimizer_step"]
+        ),
+    )
+
+
+def _refuse_for_manual(trainer: Trainer) -> None:
+    """Flags that would be ignored are refused."""
+    name = type(trainer.module).__name__
+    if trainer.gradient_clip_val:
+        raise MisconfigurationError(
+            f"{name} is optimized manually, so gradient_clip_val={trainer.gradient_clip_val}"
+            " has no effect: call self.clip_gradients(optimizer, gradient_clip_val=...)."
+        )
+    if trainer.accumulate_grad_batches > 1:
+        raise MisconfigurationError(
+            f"{name} is optimized manually, so accumulate_grad_batches="
+            f"{trainer.accumulate_grad_batches} has no effect: step every so many batches"
+            " in training_step."
+        )

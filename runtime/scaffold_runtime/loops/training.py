@@ -1,0 +1,442 @@
+"""The training loop, from the first epoch to the last, and what happens in one batch.
+
+on_train_start
+for epoch in epochs:
+    on_train_epoch_start
+    for batch in batches:
+        on_train_batch_start
+        loss = training_step(batch)        zero_grad, backward
+        clip, optimizer.step               every accumulate_grad_batches
+        schedulers of steps
+        on_train_batch_end, log
+        validation                         where it is due
+    on_train_epoch_end, log
+on_train_end
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.optim import Optimizer
+
+from scaffold_runtime.errors import MisconfigurationError
+from scaffold_runtime.launch import rank_zero_info, rank_zero_warn
+from scaffold_runtime.loops import loading
+from scaffold_runtime.loops.evaluation import check_sanity, validate_in_fit
+from scaffold_runtime.loops.finite import check_loss, check_update
+from scaffold_runtime.loops.resume import Phase, resume_epoch, save_and_stop
+from scaffold_runtime.optimization import SchedulerConfig, needs_closure
+from scaffold_runtime.precision import Closure
+
+if TYPE_CHECKING:
+    from scaffold_runtime.trainer import Trainer
+
+
+def fit(trainer: Trainer) -> None:
+    """Train until the limits are reached or somebody sets `trainer.should_stop`."""
+    check_sanity(trainer)
+    loading.load_training_data(trainer)
+    if is_done(trainer) or trainer.num_training_batches == 0:
+        return
+    loading.load_validation_data(trainer)
+    trainer.begin_stage("train")
+    trainer.hooks.call("on_train_start")
+    while not is_done(trainer):
+        train_epoch(trainer)
+    trainer.hooks.call("on_train_end")
+
+
+def is_done(trainer: Trainer) -> bool:
+    """A limit is reached, or the run may stop early and was asked to."""
+    progress = trainer.progress
+    if _reached(progress.global_step, trainer.max_steps):
+        rank_zero_info(
+            f"`Trainer.fit` stopped: `max_steps={trainer.max_steps}` reached."
+        )
+        return True
+    if _reached(progress.epoch, trainer.max_epochs):
+        rank_zero_info(
+            f"`Trainer.fit` stopped: `max_epochs={trainer.max_epochs}` reached."
+        )
+        return True
+    return trainer.should_stop and trainer.may_stop_early
+
+
+def _reached(count: int, limit: int | None) -> bool:
+    return limit is not None and limit != -1 and count >= limit
+
+
+def train_epoch(trainer: Trainer) -> None:
+    """Train one epoch, or the rest of one that a checkpoint stopped in."""
+    progress, hooks = trainer.progress, trainer.hooks
+    loading.reload_training_data(trainer)
+    batches = resume_epoch(trainer)
+    if batches is None:
+        trainer.recorder.reset()
+        hooks.call("on_train_epoch_start")
+        assert trainer.train_loader is not None
+        batches = trainer.train_loader.iterate(progress.epoch)
+    if progress.phase in (Phase.BATCH_DONE, Phase.VALIDATED):
+        finish_batch(trainer)
+    if progress.phase != Phase.EPOCH_DONE:
+        trainer.skips_epoch = _epoch_is_cut(trainer)
+        for batch, is_last in _with_end(trainer, batches):
+            if trainer.skips_epoch:
+                break
+            trainer.is_last_batch = is_last
+            train_batch(trainer, batch, progress.batch)
+            finish_batch(trainer)
+            if (trainer.signals.received or trainer.distributed) and must_stop(trainer):
+                save_and_stop(trainer)
+            if trainer.should_stop or progress.global_step == trainer.max_steps:
+                trainer.skips_epoch |= _epoch_is_cut(trainer)
+        progress.phase = Phase.EPOCH_DONE
+        trainer.keep_metrics()
+        trainer.shows_epoch = True
+        hooks.call("on_train_epoch_end")
+        trainer.keep_metrics()
+    finish_epoch(trainer)
+
+
+def _epoch_is_cut(trainer: Trainer) -> bool:
+    """The run ends inside the epoch."""
+    if _reached(trainer.progress.global_step, trainer.max_steps):
+        return True
+    return trainer.should_stop and trainer.may_stop_early
+
+
+def _with_end(trainer: Trainer, batches: Iterator[Any]) -> Iterator[tuple[Any, bool]]:
+    """The epoch's batches, each with a word on whether it is the last.
+
+    Only where their number is unknown is a batch fetched ahead: fetching draws from the
+    random state before its turn.
+    """
+    if trainer.num_training_batches == math.inf:
+        return _with_lookahead(batches)
+    left = int(trainer.num_training_batches) - trainer.progress.batch
+    if left <= 0:
+        return iter(())
+    flags = itertools.chain(itertools.repeat(False, left - 1), (True,))
+    return zip(itertools.islice(batches, left), flags, strict=False)
+
+
+def _with_lookahead(batches: Iterator[Any]) -> Iterator[tuple[Any, bool]]:
+    nothing = object()
+    batch = next(batches, nothing)
+    while batch is not nothing:
+        following = next(batches, nothing)
+        yield batch, following is nothing
+        batch = following
+
+
+def train_batch(trainer: Trainer, batch: Any, batch_idx: int) -> None:
+    """Train on one batch, up to its hooks and log lines."""
+    hooks, recorder, progress = trainer.hooks, trainer.recorder, trainer.progress
+    if trainer.transfer is not None:
+        batch = trainer.transfer(batch, 0)
+    recorder.batch, recorder.batch_size = batch, None
+    trainer.shows_epoch = False
+    table = hooks.table
+    if table["on_train_batch_start"]:
+        if -1 in hooks.call("on_train_batch_start", batch, batch_idx):
+            trainer.skips_epoch, progress.phase = True, Phase.BATCH_SKIPPED
+            return
+    plan = trainer.plan
+    arguments = (batch, batch_idx) if plan.takes_index else (batch,)
+    stepping = not plan.automatic or (
+        trainer.is_last_batch or (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+    )
+    trainer.is_stepping = stepping
+    if not plan.automatic:
+        outputs = _manual_outputs(run_step(trainer, arguments))
+    elif stepping and plan.by_closure:
+        outputs = step_by_closure(trainer, arguments, batch_idx)
+    else:
+        if trainer.accumulate_grad_batches > 1:
+            trainer.strategy.set_gradient_sync(stepping)
+        outputs = forward_backward(trainer, arguments, batch_idx)
+        if stepping and trainer.optimizers:
+            apply_gradients(trainer, trainer.optimizers[0])
+    progress.batch = batch_idx + 1
+    progress.batches += 1
+    progress.phase = Phase.BATCH_DONE
+    if trainer.lr_scheduler_configs:
+        step_schedulers(trainer, "step", plateau=False)
+        if trainer.is_last_batch:
+            step_schedulers(trainer, "epoch", plateau=False)
+    trainer.validation_due = trainer.enable_validation and validation_is_due(trainer)
+    if table["on_train_batch_end"]:
+        hooks.call("on_train_batch_end", outputs, batch, batch_idx)
+    recorder.batch = None
+    if stepping and trainer.loggers:
+        log_step(trainer)
+
+
+def forward_backward(
+    trainer: Trainer, arguments: tuple[Any, ...], batch_idx: int
+) -> Any:
+    """The step's forward pass, zeroed gradients, and the backward pass."""
+    plan, hooks, table = trainer.plan, trainer.hooks, trainer.hooks.table
+    trainer.recorder.hook = "training_step"
+    if plan.autocast is None:
+        output = plan.training_step(*arguments)
+    else:
+        with plan.autocast():
+            output = plan.training_step(*arguments)
+    loss: torch.Tensor | None
+    if isinstance(output, torch.Tensor):
+        loss, outputs = output, {"loss": output.detach()}
+    else:
+        loss, outputs = _loss_in(trainer, output)
+    if loss is not None and trainer.check_finite:
+        check_loss(trainer, loss, batch_idx)
+    accumulated = trainer.accumulate_grad_batches
+    if batch_idx % accumulated == 0 and trainer.optimizers:
+        optimizer = trainer.optimizers[0]
+        if table["on_before_zero_grad"]:
+            hooks.call("on_before_zero_grad", optimizer)
+        if plan.zero_grad is None:
+            optimizer.zero_grad()
+        else:
+            plan.zero_grad(trainer.current_epoch, batch_idx, optimizer)
+    if loss is None:
+        return outputs
+    if accumulated > 1:
+        loss = loss / accumulated
+    if table["on_before_backward"]:
+        hooks.call("on_before_backward", loss)
+    if plan.backward is None:
+        loss.backward()
+    else:
+        plan.backward(loss)
+    if table["on_after_backward"]:
+        hooks.call("on_after_backward")
+    return outputs
+
+
+def run_step(trainer: Trainer, arguments: tuple[Any, ...]) -> Any:
+    """`training_step` in the run's precision."""
+    trainer.recorder.hook = "training_step"
+    with trainer.engine.autocast():
+        return trainer.plan.training_step(*arguments)
+
+
+def _loss_in(trainer: Trainer, output: Any) -> tuple[torch.Tensor | None, Any]:
+    """The loss in what `training_step` returned, and the outputs for the hooks."""
+    if output is None:
+        if trainer.world_size > 1:
+            raise MisconfigurationError(
+                "training_step returned None on one of several ranks, which leaves the"
+                " others waiting: return a loss of zero instead."
+            )
+        rank_zero_warn("training_step returned None: the batch is skipped.")
+        return None, {}
+    if isinstance(output, Mapping):
+        loss = output.get("loss")
+        if isinstance(loss, torch.Tensor):
+            return loss, {**output, "loss": loss.detach()}
+        raise MisconfigurationError(
+            "training_step returned a dict without a tensor under 'loss': put the loss"
+            " there."
+        )
+    raise MisconfigurationError(
+        f"training_step returned a {type(output).__name__}: return the loss as a tensor, a"
+        " dict with 'loss', or None to skip the batch."
+    )
+
+
+def _manual_outputs(output: Any) -> Any:
+    if isinstance(output, torch.Tensor):
+        return {"loss": output.detach()}
+    if output is None or isinstance(output, Mapping):
+        return output or {}
+    raise MisconfigurationError(
+        f"training_step returned a {type(output).__name__}: in manual optimization return a"
+        " tensor, a dict, or None."
+    )
+
+
+def apply_gradients(trainer: Trainer, optimizer: Optimizer) -> None:
+    """Clip, check, and step; the one place where weights change in automatic mode."""
+    if trainer.plan.works_before_step:
+        before_step(trainer, optimizer)
+    if trainer.check_finite and not check_update(trainer):
+        return
+    if trainer.plan.autocast is None:
+        optimizer.step()
+    else:
+        trainer.engine.step(optimizer)
+    trainer.progress.global_step += 1
+
+
+def before_step(trainer: Trainer, optimizer: Optimizer) -> None:
+    """What comes between the gradients and the step: hooks, then clipping."""
+    trainer.engine.precision.unscale(optimizer)
+    if trainer.hooks.table["on_before_optimizer_step"]:
+        trainer.hooks.call("on_before_optimizer_step", optimizer)
+    if trainer.plan.clip is not None:
+        trainer.recorder.hook = "configure_gradient_clipping"
+        trainer.plan.clip(
+            optimizer, trainer.gradient_clip_val, trainer.gradient_clip_algorithm
+        )
+
+
+def step_by_closure(
+    trainer: Trainer, arguments: tuple[Any, ...], batch_idx: int
+) -> Any:
+    """A step that runs the forward and backward pass itself: LBFGS, or an own hook."""
+    results: list[Any] = []
+
+    def closure() -> torch.Tensor | None:
+        results.append(forward_backward(trainer, arguments, batch_idx))
+        loss: torch.Tensor | None = results[-1].get("loss")
+        return loss
+
+    trainer.strategy.set_gradient_sync(True)
+    optimizer = trainer.managed_optimizers[0]
+    trainer.recorder.hook = "optimizer_step"
+    trainer.module.optimizer_step(trainer.current_epoch, batch_idx, optimizer, closure)
+    if not results:
+        raise MisconfigurationError(
+            f"{type(trainer.module).__name__}.optimizer_step did not run its closure: pass"
+            " it on with optimizer.step(closure=optimizer_closure), or call it."
+        )
+    return results[-1]
+
+
+def take_step(trainer: Trainer, optimizer: Optimizer, closure: Closure | None) -> Any:
+    """A managed optimizer's step: in manual mode, or from an own `optimizer_step`."""
+    result = None
+    if closure is not None and needs_closure(optimizer):
+        result = trainer.engine.step(
+            optimizer, _then_prepare(trainer, optimizer, closure)
+        )
+    else:
+        result = closure() if closure is not None else None
+        before_step(trainer, optimizer)
+        if trainer.check_finite and not check_update(trainer):
+            return result
+        trainer.engine.step(optimizer)
+    trainer.progress.global_step += 1
+    return result
+
+
+def _then_prepare(trainer: Trainer, optimizer: Optimizer, closure: Closure) -> Closure:
+    """A closure whose gradients are clipped before the optimizer sees them."""
+
+    def prepared() -> Any:
+        result = closure()
+        before_step(trainer, optimizer)
+        return result
+
+    return prepared
+
+
+def finish_batch(trainer: Trainer) -> None:
+    """What follows a batch's hooks: validation, plateau schedulers, the loggers' x axis."""
+    progress = trainer.progress
+    if trainer.validation_due and progress.phase == Phase.BATCH_DONE:
+        trainer.validation_due = False
+        validate_in_fit(trainer)
+    if progress.phase == Phase.BATCH_SKIPPED:
+        return
+    if trainer.lr_scheduler_configs:
+        step_schedulers(trainer, "step", plateau=True)
+    if trainer.is_stepping:
+        progress.batches_that_stepped += 1
+    progress.phase = Phase.BETWEEN
+
+
+def finish_epoch(trainer: Trainer) -> None:
+    """What follows an epoch's hooks: plateau schedulers, log lines, the epoch's number."""
+    progress = trainer.progress
+    if trainer.lr_scheduler_configs and progress.batch >= trainer.num_training_batches:
+        step_schedulers(trainer, "epoch", plateau=True)
+    log_epoch(trainer)
+    trainer.recorder.reset()
+    progress.epoch += 1
+    progress.batch, progress.phase = 0, Phase.BETWEEN
+
+
+def must_stop(trainer: Trainer) -> bool:
+    """Whether any rank was asked to stop; all ranks say the same at the same step."""
+    if not trainer.distributed:
+        return bool(trainer.signals.received)
+    if trainer.is_stepping and not trainer.stop_was_agreed_on:
+        _, trainer.stop_signal = trainer.engine.agree_on_most(
+            0, trainer.signals.received
+        )
+    trainer.stop_was_agreed_on = False
+    return bool(trainer.stop_signal)
+
+
+# --- when ---------------------------------------------------------------------------------
+
+
+def validation_is_due(trainer: Trainer) -> bool:
+    """Whether validation follows the batch that has just been trained on."""
+    progress, every = trainer.progress, trainer.check_val_every_n_epoch
+    if every is not None and (progress.epoch + 1) % every != 0:
+        return False
+    if trainer.should_stop and trainer.may_stop_early:
+        return True
+    interval = trainer.val_check_batch
+    if interval == math.inf:
+        limit = trainer.limit_train_batches
+        if isinstance(limit, int):
+            return progress.batch % limit == 0
+        return trainer.is_last_batch
+    count = progress.batches if every is None else progress.batch
+    return count % int(interval) == 0
+
+
+def step_schedulers(trainer: Trainer, interval: str, plateau: bool) -> None:
+    """Step the schedulers of an interval, those that want a metric or the others."""
+    if not trainer.plan.automatic or (interval == "step" and not trainer.is_stepping):
+        return
+    progress = trainer.progress
+    count = progress.batch if interval == "step" else progress.epoch + 1
+    for config in trainer.lr_scheduler_configs:
+        if config.interval != interval or config.reduce_on_plateau != plateau:
+            continue
+        if count % config.frequency == 0:
+            _step_scheduler(trainer, config)
+
+
+def _step_scheduler(trainer: Trainer, config: SchedulerConfig) -> None:
+    metric = None
+    if config.reduce_on_plateau:
+        metric = trainer.callback_metrics.get(config.monitor or "")
+        if metric is None:
+            message = (
+                f"{type(config.scheduler).__name__} monitors {config.monitor!r}, which"
+                f" nothing has logged; logged are {sorted(trainer.callback_metrics)}."
+            )
+            if config.strict:
+                raise MisconfigurationError(message)
+            rank_zero_warn(message)
+            return
+    trainer.recorder.hook = "lr_scheduler_step"
+    trainer.module.lr_scheduler_step(config.scheduler, metric)
+
+
+# --- to the loggers -----------------------------------------------------------------------
+
+
+def log_step(trainer: Trainer) -> None:
+    """Send step values to the loggers, every `log_every_n_steps` batches that stepped."""
+    due = (trainer.progress.batches_that_stepped + 1) % trainer.log_every_n_steps == 0
+    if due or trainer.fast_dev_run:
+        trainer.send_metrics(trainer.recorder.metrics(on_step=True).log)
+
+
+def log_epoch(trainer: Trainer) -> None:
+    """Send epoch values to the loggers, at the x of the epoch's last step."""
+    trainer.progress.batches_that_stepped -= 1
+    trainer.send_metrics(trainer.recorder.metrics(on_step=False).log)
+    trainer.progress.batches_that_stepped += 1

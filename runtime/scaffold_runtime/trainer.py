@@ -1,0 +1,1181 @@
+"""`Trainer`: fit, validate, test and predict, on any device, alone or with others."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from enum import Enum
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch.optim import Optimizer
+
+from scaffold_runtime.callback import Callback
+from scaffold_runtime.callbacks import (
+    EarlyStopping,
+    ModelCheckpoint,
+    ModelSummary,
+    ProgressBar,
+    RichProgressBar,
+)
+from scaffold_runtime.checkpoint import read_checkpoint, write_checkpoint
+from scaffold_runtime.data import DataModule
+from scaffold_runtime.engine import Engine
+from scaffold_runtime.errors import MisconfigurationError
+from scaffold_runtime.launch import rank_zero_info, rank_zero_warn
+from scaffold_runtime.loader import EpochLoader
+from scaffold_runtime.loggers import CSVLogger, DummyLogger, Logger
+from scaffold_runtime.loops import evaluation, loading, resume, training
+from scaffold_runtime.loops.finite import check_loss
+from scaffold_runtime.loops.hooks import Hooks, is_overridden
+from scaffold_runtime.loops.step_plan import StepPlan, plan_step
+from scaffold_runtime.metrics import MetricRecorder, Metrics
+from scaffold_runtime.module import Module
+from scaffold_runtime.optimization import (
+    ManagedOptimizer,
+    SchedulerConfig,
+    parse_optimizers,
+)
+from scaffold_runtime.profilers import Profiler
+from scaffold_runtime.progress import FitProgress
+from scaffold_runtime.stops import RunStopped, StopSignals
+from scaffold_runtime.strategies import Strategy
+
+DEFAULT_EPOCHS = 1000
+LOG_FOLDER = "lightning_logs"
+
+
+class TrainerFn(str, Enum):
+    """What a trainer was asked to do."""
+
+    FITTING = "fit"
+    VALIDATING = "validate"
+    TESTING = "test"
+    PREDICTING = "predict"
+
+
+class TrainerStatus(str, Enum):
+    """How a run stands."""
+
+    INITIALIZING = "initializing"
+    RUNNING = "running"
+    FINISHED = "finished"
+    INTERRUPTED = "interrupted"
+
+
+class TrainerState:
+    """What a trainer does now.
+
+    Attributes:
+        fn: the entry point that runs or ran last.
+        status: how it stands.
+        stage: `train`, `sanity_check`, `validate`, `test`, `predict`, or None in between.
+    """
+
+    def __init__(self, fn: TrainerFn | None = None) -> None:
+        self.fn = fn
+        self.status = TrainerStatus.RUNNING if fn else TrainerStatus.INITIALIZING
+        self.stage: str | None = None
+
+    @property
+    def finished(self) -> bool:
+        """The run came to its end."""
+        return self.status == TrainerStatus.FINISHED
+
+    @property
+    def stopped(self) -> bool:
+        """The run is over, one way or the other."""
+        return self.status in (TrainerStatus.FINISHED, TrainerStatus.INTERRUPTED)
+
+
+class Trainer:
+    """Runs a module's training, validation, test and prediction.
+
+    Args:
+        accelerator: `auto`, `cpu`, `gpu`, `cuda` or `mps`.
+        strategy: `auto`, `ddp`, `fsdp`, or a strategy of `scaffold_runtime.strategies`.
+        devices: processes on this machine: a number, -1, a list of indices, `auto`.
+        num_nodes: number of machines.
+        precision: `32-true`, `bf16-mixed`, `16-mixed`, `bf16-true`, `16-true`, `64-true`.
+        logger: a logger or several; True is a `CSVLogger`, False none.
+        callbacks: a callback or several.
+        fast_dev_run: run so many batches of everything (True: one) to find mistakes.
+        max_epochs: stop after so many epochs; -1 never, None 1000 unless `max_steps` is set.
+        min_epochs: train at least so many.
+        max_steps: stop after so many optimizer steps; -1 never.
+        min_steps: train at least so many.
+        max_time: stop after a `timedelta`, `DD:HH:MM:SS`, or keyword arguments of one.
+        limit_train_batches: batches of an epoch, as a number or a share.
+        limit_val_batches: the same for validation.
+        limit_test_batches: the same for test.
+        limit_predict_batches: the same for prediction.
+        overfit_batches: train and validate on so many batches, always the same ones.
+        val_check_interval: validate every so many batches, or every share of an epoch.
+        check_val_every_n_epoch: validate in every n-th epoch; None counts batches only.
+        num_sanity_val_steps: validation batches before training; -1 all.
+        log_every_n_steps: steps between two log lines.
+        enable_checkpointing: add a `ModelCheckpoint` where none is given.
+        enable_progress_bar: add a progress bar where none is given.
+        enable_model_summary: print the model's layers before training.
+        accumulate_grad_batches: batches whose gradients are summed before a step.
+        gradient_clip_val: largest gradient norm or value.
+        gradient_clip_algorithm: `norm` (default) or `value`.
+        deterministic: use deterministic algorithms, or fail; `warn` warns.
+        benchmark: let cuDNN look for the fastest algorithm.
+        inference_mode: evaluate under `torch.inference_mode` rather than `no_grad`.
+        use_distributed_sampler: deal samples out to ranks.
+        profiler: a profiler.
+        detect_anomaly: let autograd name the operation that made a NaN; slow.
+        barebones: turn everything off that is not the loop, to measure it.
+        sync_batchnorm: synchronise batch statistics over GPUs.
+        reload_dataloaders_every_n_epochs: ask for loaders anew every so many epochs.
+        default_root_dir: folder for logs and checkpoints.
+        check_finite: stop before a step whose loss, or gradient norm where it is computed,
+            is not finite.
+        on_nonfinite: `stop`, or `skip` the step on all ranks.
+
+    Raises:
+        MisconfigurationError: an argument cannot work, alone or with the others.
+    """
+
+    def __init__(
+        self,
+        *,
+        accelerator: str = "auto",
+        strategy: str | Strategy = "auto",
+        devices: list[int] | str | int = "auto",
+        num_nodes: int = 1,
+        precision: str | int | None = None,
+        logger: Logger | Iterable[Logger] | bool | None = None,
+        callbacks: list[Callback] | Callback | None = None,
+        fast_dev_run: int | bool = False,
+        max_epochs: int | None = None,
+        min_epochs: int | None = None,
+        max_steps: int = -1,
+        min_steps: int | None = None,
+        max_time: str | timedelta | dict[str, int] | None = None,
+        limit_train_batches: int | float | None = None,
+        limit_val_batches: int | float | None = None,
+        limit_test_batches: int | float | None = None,
+        limit_predict_batches: int | float | None = None,
+        overfit_batches: int | float = 0.0,
+        val_check_interval: int | float | None = None,
+        check_val_every_n_epoch: int | None = 1,
+        num_sanity_val_steps: int | None = None,
+        log_every_n_steps: int | None = None,
+        enable_checkpointing: bool | None = None,
+        enable_progress_bar: bool | None = None,
+        enable_model_summary: bool | None = None,
+        accumulate_grad_batches: int = 1,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+        deterministic: bool | Literal["warn"] | None = None,
+        benchmark: bool | None = None,
+        inference_mode: bool = True,
+        use_distributed_sampler: bool = True,
+        profiler: Profiler | str | None = None,
+        detect_anomaly: bool = False,
+        barebones: bool = False,
+        sync_batchnorm: bool = False,
+        reload_dataloaders_every_n_epochs: int = 0,
+        default_root_dir: str | os.PathLike[str] | None = None,
+        check_finite: bool = True,
+        on_nonfinite: Literal["stop", "skip"] = "stop",
+    ) -> None:
+        if barebones:
+            logger = enable_checkpointing = enable_progress_bar = False
+            enable_model_summary = check_finite = False
+            num_sanity_val_steps = 0
+        self.barebones = barebones
+        self.distributed = False
+        self.engine = Engine(accelerator, strategy, devices, num_nodes, precision)
+        self.default_root_dir = os.fspath(default_root_dir or os.getcwd())
+        self.fast_dev_run = _count_of_trial(fast_dev_run)
+        self.max_epochs, self.min_epochs = max_epochs, min_epochs
+        self.max_steps, self.min_steps = max_steps, min_steps
+        self.limit_train_batches = _limit(limit_train_batches, "limit_train_batches")
+        self.limit_val_batches = _limit(limit_val_batches, "limit_val_batches")
+        self.limit_test_batches = _limit(limit_test_batches, "limit_test_batches")
+        self.limit_predict_batches = _limit(
+            limit_predict_batches, "limit_predict_batches"
+        )
+        self.overfit_batches = overfit_batches
+        self.val_check_interval = _share("val_check_interval", val_check_interval)
+        self.check_val_every_n_epoch = check_val_every_n_epoch
+        self.num_sanity_val_steps = (
+            2 if num_sanity_val_steps is None else num_sanity_val_steps
+        )
+        self.log_every_n_steps = 50 if log_every_n_steps is None else log_every_n_steps
+        self.accumulate_grad_batches = accumulate_grad_batches
+        self.gradient_clip_val = gradient_clip_val
+        self.gradient_clip_algorithm = gradient_clip_algorithm
+        self.inference_mode = inference_mode
+        self.use_distributed_sampler = use_distributed_sampler
+        self.profiler = _make_profiler(profiler)
+        self.detect_anomaly = detect_anomaly
+        self.sync_batchnorm = sync_batchnorm
+        self.reload_dataloaders_every_n_epochs = reload_dataloaders_every_n_epochs
+        self.check_finite = check_finite
+        self.on_nonfinite = on_nonfinite
+        self._check_arguments(max_time)
+        self._apply_trial_run()
+        _set_backends(deterministic, benchmark)
+        self.loggers = self._make_loggers(logger)
+        self.callbacks = self._make_callbacks(
+            callbacks,
+            max_time,
+            enable_checkpointing is not False and not self.fast_dev_run,
+            enable_progress_bar is not False,
+            enable_model_summary is not False,
+        )
+        self.returns_predictions = True
+        self._start_afresh()
+
+    # --- construction -----------------------------------------------------------------
+
+    def _check_arguments(self, max_time: object) -> None:
+        """Refuse what contradicts itself, and give epochs their default."""
+        _refuse_unless(
+            self.gradient_clip_algorithm in (None, "norm", "value"),
+            f"gradient_clip_algorithm={self.gradient_clip_algorithm!r} is unknown: use"
+            " 'norm' or 'value'.",
+        )
+        _refuse_unless(
+            isinstance(self.accumulate_grad_batches, int)
+            and self.accumulate_grad_batches >= 1,
+            f"accumulate_grad_batches={self.accumulate_grad_batches!r} must be a whole"
+            " number from 1.",
+        )
+        for name in ("max_epochs", "max_steps"):
+            value = getattr(self, name)
+            _refuse_unless(
+                value is None or value >= -1,
+                f"{name}={value} must be from 0, or -1 for no end.",
+            )
+        _refuse_unless(
+            self.on_nonfinite in ("stop", "skip"),
+            f"on_nonfinite={self.on_nonfinite!r} is unknown: use 'stop' or 'skip'.",
+        )
+        _refuse_unless(
+            not (self.sync_batchnorm and self.engine.device.type != "cuda"),
+            "sync_batchnorm=True needs GPUs, which torch's SyncBatchNorm is written for:"
+            " drop it, or use a norm that does not depend on the batch, like GroupNorm.",
+        )
+        _refuse_unless(
+            self.check_val_every_n_epoch is not None
+            or not isinstance(self.val_check_interval, float),
+            "check_val_every_n_epoch=None counts batches across epochs, so"
+            f" val_check_interval={self.val_check_interval} must be a whole number.",
+        )
+        if self.min_epochs is None and self.min_steps is not None:
+            self.min_epochs = 1
+        if self.max_epochs is None:
+            if self.max_steps == -1 and max_time is None and not self.fast_dev_run:
+                rank_zero_warn(
+                    f"max_epochs is not set: training runs for {DEFAULT_EPOCHS} epochs; -1"
+                    " trains without an end."
+                )
+                self.max_epochs = DEFAULT_EPOCHS
+            else:
+                self.max_epochs = -1
+
+    def _apply_trial_run(self) -> None:
+        """`fast_dev_run` and `overfit_batches` are settings of many arguments at once."""
+        if self.overfit_batches:
+            self.limit_train_batches = self.limit_val_batches = self.overfit_batches
+        batches = self.fast_dev_run
+        if not batches:
+            return
+        rank_zero_info(
+            f"fast_dev_run: {batches} batch(es) of every stage, no logs, no checkpoints."
+        )
+        self.limit_train_batches = self.limit_val_batches = batches
+        self.limit_test_batches = self.limit_predict_batches = batches
+        self.max_steps, self.max_epochs, self.num_sanity_val_steps = batches, 1, 0
+        self.val_check_interval, self.check_val_every_n_epoch = 1.0, 1
+
+    def _make_loggers(
+        self, given: Logger | Iterable[Logger] | bool | None
+    ) -> list[Logger]:
+        if given is None or given is True:
+            loggers: list[Logger] = [CSVLogger(self.default_root_dir, name=LOG_FOLDER)]
+        elif not given:
+            loggers = []
+        else:
+            loggers = [given] if isinstance(given, Logger) else list(given)
+        return [DummyLogger() for _ in loggers] if self.fast_dev_run else loggers
+
+    def _make_callbacks(
+        self,
+        given: list[Callback] | Callback | None,
+        max_time: str | timedelta | dict[str, int] | None,
+        checkpoints: bool,
+        progress_bar: bool,
+        summary: bool,
+    ) -> list[Callback]:
+        """The user's callbacks, those that come by default, and the last ones last."""
+        listed = [given] if isinstance(given, Callback) else list(given or [])
+        if max_time is not None:
+            from scaffold_runtime.callbacks.timer import Timer
+
+            listed.append(Timer(duration=max_time))
+        wanted = (
+            (progress_bar, ProgressBar, RichProgressBar, "enable_progress_bar"),
+            (summary, ModelSummary, ModelSummary, "enable_model_summary"),
+            (checkpoints, ModelCheckpoint, ModelCheckpoint, "enable_checkpointing"),
+        )
+        for enabled, kind, default, argument in wanted:
+            has_one = any(isinstance(callback, kind) for callback in listed)
+            if has_one and not enabled and not self.fast_dev_run:
+                raise MisconfigurationError(
+                    f"{argument}=False, and a {kind.__name__} is among the callbacks: drop"
+                    " one of the two."
+                )
+            if enabled and not has_one:
+                listed.append(default())
+        self._refuse_equal_states(listed)
+        return sorted(listed, key=lambda callback: callback.runs_last)
+
+    @staticmethod
+    def _refuse_equal_states(callbacks: list[Callback]) -> None:
+        keys = resume.stateful_keys(callbacks)
+        twice = sorted({key for key in keys if keys.count(key) > 1})
+        if twice:
+            raise MisconfigurationError(
+                f"Two callbacks would keep their state under one name, {twice[0]}: give"
+                " them different arguments, or override state_key."
+            )
+
+    def _start_afresh(self) -> None:
+        """The state of a trainer that has not run."""
+        self.state = TrainerState()
+        self.progress = FitProgress()
+        self.signals = StopSignals()
+        self.should_stop = self.interrupted = False
+        self.module: Module = None  # type: ignore[assignment]
+        self.datamodule: DataModule | None = None
+        self.source: loading.DataSource = None  # type: ignore[assignment]
+        self.hooks: Hooks = None  # type: ignore[assignment]
+        self.plan: StepPlan = None  # type: ignore[assignment]
+        self.transfer: Any = None
+        self.optimizers: list[Optimizer] = []
+        self.managed_optimizers: list[ManagedOptimizer] = []
+        self.lr_scheduler_configs: list[SchedulerConfig] = []
+        self.recorder = self._idle_recorder()
+        self.ckpt_path: str | None = None
+        self.num_training_batches: int | float = float("inf")
+        self.num_test_batches: list[int | float] = []
+        self.num_predict_batches: list[int | float] = []
+        self.test_loaders: list[EpochLoader] = []
+        self.predict_loaders: list[EpochLoader] = []
+        self.predict_batch_indices: list[int] | None = None
+        self._kept = Metrics({}, {}, {})
+        self._forget_loaders()
+        self._reset_step()
+
+    def _forget_loaders(self) -> None:
+        """Every fit asks for its loaders anew."""
+        self.train_loader: EpochLoader | None = None
+        self.val_loaders: list[EpochLoader] = []
+        self.num_val_batches: list[int | float] = []
+        self.num_sanity_val_batches: list[int | float] = []
+        self.val_check_batch: int | float = float("inf")
+        self.loaded_train_at = self.loaded_val_at = 0
+        self.enable_validation = False
+
+    def _reset_step(self) -> None:
+        """What one batch tells the next."""
+        self.is_last_batch = self.validation_due = self.skips_epoch = False
+        self.is_stepping = True
+        self.shows_epoch = False
+        self.nonfinite = ""
+        self.gradient_norm: torch.Tensor | None = None
+        self.stop_signal, self.stop_was_agreed_on = 0, False
+        self.resumed: dict[str, Any] | None = None
+
+    # --- entry points -----------------------------------------------------------------
+
+    def fit(
+        self,
+        model: Module,
+        train_dataloaders: Any = None,
+        val_dataloaders: Any = None,
+        datamodule: DataModule | None = None,
+        ckpt_path: str | os.PathLike[str] | None = None,
+    ) -> None:
+        """Train.
+
+        Args:
+            model: the module to train.
+            train_dataloaders: an iterable of batches, or a data module.
+            val_dataloaders: an iterable of batches or a list of them.
+            datamodule: a data module, in place of the loaders.
+            ckpt_path: a checkpoint to go on from: a path, `last` or `best`.
+
+        Raises:
+            UserError: something cannot work; the message says what to do.
+        """
+        if isinstance(train_dataloaders, DataModule):
+            train_dataloaders, datamodule = None, train_dataloaders
+        given = {"train": train_dataloaders, "validate": val_dataloaders}
+        with self._running(TrainerFn.FITTING, model, given, datamodule, ckpt_path):
+            training.fit(self)
+
+    def validate(
+        self,
+        model: Module | None = None,
+        dataloaders: Any = None,
+        ckpt_path: str | os.PathLike[str] | None = None,
+        verbose: bool = True,
+        datamodule: DataModule | None = None,
+    ) -> list[dict[str, float]]:
+        """Run the validation loaders once.
+
+        Args:
+            model: the module; without one, that of the last run.
+            dataloaders: an iterable of batches, a list of them, or a data module.
+            ckpt_path: a checkpoint whose weights to use: a path, `last` or `best`. Without
+                model and path it is `best`.
+            verbose: print the metrics.
+            datamodule: a data module, in place of the loaders.
+
+        Returns:
+            The metrics of each loader.
+        """
+        return self._evaluate(
+            TrainerFn.VALIDATING, model, dataloaders, ckpt_path, verbose, datamodule
+        )
+
+    def test(
+        self,
+        model: Module | None = None,
+        dataloaders: Any = None,
+        ckpt_path: str | os.PathLike[str] | None = None,
+        verbose: bool = True,
+        datamodule: DataModule | None = None,
+    ) -> list[dict[str, float]]:
+        """Run the test loaders once; arguments and result as for `validate`."""
+        return self._evaluate(
+            TrainerFn.TESTING, model, dataloaders, ckpt_path, verbose, datamodule
+        )
+
+    def _evaluate(
+        self,
+        fn: TrainerFn,
+        model: Module | None,
+        dataloaders: Any,
+        ckpt_path: str | os.PathLike[str] | None,
+        verbose: bool,
+        datamodule: DataModule | None,
+    ) -> list[dict[str, float]]:
+        if isinstance(dataloaders, DataModule):
+            dataloaders, datamodule = None, dataloaders
+        stage = fn.value
+        with self._running(fn, model, {stage: dataloaders}, datamodule, ckpt_path):
+            self._require_step(f"{'validation' if stage == 'validate' else stage}_step")
+            loaders, counts = loading.load_evaluation_data(self, stage)
+            if fn is TrainerFn.VALIDATING:
+                self.val_loaders, self.num_val_batches = loaders, counts
+            else:
+                self.test_loaders, self.num_test_batches = loaders, counts
+            self.begin_stage(stage)
+            results = evaluation.run_evaluation(self, loaders, counts)
+        if verbose and self.is_global_zero:
+            _print_results(results, stage)
+        return results
+
+    def predict(
+        self,
+        model: Module | None = None,
+        dataloaders: Any = None,
+        datamodule: DataModule | None = None,
+        return_predictions: bool | None = None,
+        ckpt_path: str | os.PathLike[str] | None = None,
+    ) -> list[Any] | None:
+        """Predict every batch.
+
+        Args:
+            model: the module; without one, that of the last run.
+            dataloaders: an iterable of batches, a list of them, or a data module.
+            datamodule: a data module, in place of the loaders.
+            return_predictions: False keeps nothing, for a callback that writes.
+            ckpt_path: a checkpoint whose weights to use; without model and path `best`.
+
+        Returns:
+            What `predict_step` returned for each batch, on the CPU; a list of such lists
+            for several loaders; None with `return_predictions=False`.
+        """
+        if isinstance(dataloaders, DataModule):
+            dataloaders, datamodule = None, dataloaders
+        self.returns_predictions = return_predictions is not False
+        given = {"predict": dataloaders}
+        with self._running(TrainerFn.PREDICTING, model, given, datamodule, ckpt_path):
+            loaders, counts = loading.load_evaluation_data(self, "predict")
+            self.predict_loaders, self.num_predict_batches = loaders, counts
+            self.begin_stage("predict")
+            predictions = evaluation.run_prediction(self, loaders, counts)
+        if not self.returns_predictions:
+            return None
+        return predictions[0] if len(predictions) == 1 else predictions
+
+    def _require_step(self, name: str) -> None:
+        if not is_overridden(self.module, name, Module):
+            raise MisconfigurationError(
+                f"{type(self.module).__name__} has no {name}: define it first."
+            )
+
+    # --- a run ------------------------------------------------------------------------
+
+    @contextmanager
+    def _running(
+        self,
+        fn: TrainerFn,
+        model: Module | None,
+        given: dict[str, Any],
+        datamodule: DataModule | None,
+        ckpt_path: str | os.PathLike[str] | None,
+    ) -> Iterator[None]:
+        """Everything around a loop: set up before it, end well or badly after it."""
+        self.engine.launch()
+        self.distributed = self.engine.world_size > 1
+        reuses_module = model is None
+        self.state = TrainerState(fn)
+        self._attach(model, given, datamodule)
+        try:
+            with self.signals if fn is TrainerFn.FITTING else _nothing():
+                path = self._path_to_load(ckpt_path, reuses_module)
+                self._set_up(fn, path)
+                with torch.autograd.set_detect_anomaly(self.detect_anomaly):
+                    yield
+                self._finish(fn)
+        except (KeyboardInterrupt, RunStopped) as interruption:
+            self._interrupt(interruption)
+        except BaseException as error:
+            self._fail(error)
+            raise
+
+    def _attach(
+        self, model: Module | None, given: dict[str, Any], datamodule: DataModule | None
+    ) -> None:
+        """Connect trainer, module and data module."""
+        if model is not None:
+            self.module = _unwrap_compiled(model)
+            self.datamodule = datamodule
+        elif self.module is None:
+            raise MisconfigurationError(
+                f"{self.state.fn.value if self.state.fn else 'This'} needs a module: pass"
+                " one, or fit one first."
+            )
+        elif datamodule is not None or any(v is not None for v in given.values()):
+            self.datamodule = datamodule
+        if not isinstance(self.module, Module):
+            raise MisconfigurationError(
+                f"Trainer takes a Module (LightningModule), and got a"
+                f" {type(self.module).__name__}: inherit from it."
+            )
+        self.source = loading.DataSource(self.module, self.datamodule, given)
+        self.module.trainer = self
+        if self.datamodule is not None:
+            self.datamodule.trainer = self
+
+    def _path_to_load(
+        self, ckpt_path: str | os.PathLike[str] | None, reuses_module: bool
+    ) -> str | None:
+        if ckpt_path is not None:
+            return os.fspath(ckpt_path)
+        if reuses_module and self.checkpoint_callback is not None:
+            return "best"
+        return None
+
+    def _set_up(self, fn: TrainerFn, ckpt_path: str | None) -> None:
+        """From `configure_callbacks` to the loop's first hook, in the documented order."""
+        fitting, module = fn is TrainerFn.FITTING, self.module
+        self._attach_module_callbacks()
+        self._prepare_data()
+        self._leave_loop()
+        if fitting:
+            self._forget_loaders()
+            self._reset_step()
+        stage = fn.value
+        self._call_setup(stage)
+        module.configure_model()
+        self.hooks = Hooks(self, module, self.callbacks)
+        if self.sync_batchnorm and self.distributed:
+            torch.nn.SyncBatchNorm.convert_sync_batchnorm(module)
+        self.engine.prepare_module(module)
+        path = resume.find_checkpoint(self, ckpt_path)
+        self.ckpt_path = None if path is None else str(path)
+        content = None if path is None else read_checkpoint(path)
+        if content is not None and path is not None:
+            resume.load_weights(self, content, path)
+            if fitting:
+                resume.load_callbacks(self, content)
+        self.train_recorder = evaluation.new_recorder(self, training=True)
+        self.eval_recorder = evaluation.new_recorder(self, training=False)
+        self.forget_metrics()
+        if fitting:
+            self._configure_optimizers()
+            self.hooks.call("on_fit_start")
+        self._log_hyperparameters()
+        if fitting:
+            if content is not None and path is not None:
+                resume.load_training_state(self, content, path)
+            self.plan = plan_step(self)
+        self.transfer = loading.bind_transfer(self)
+        self.engine.barrier("run")
+        module.zero_grad()
+
+    def _attach_module_callbacks(self) -> None:
+        """A module's callbacks take the place of the trainer's of the same type."""
+        brought = self.module.configure_callbacks()
+        extra = [brought] if isinstance(brought, Callback) else list(brought)
+        if extra:
+            types = {type(callback) for callback in extra}
+            kept = [cb for cb in self.callbacks if type(cb) not in types]
+            self.callbacks = sorted([*kept, *extra], key=lambda cb: cb.runs_last)
+
+    def _prepare_data(self) -> None:
+        """`prepare_data` in one process of each machine, or in one of all."""
+        for owner in (self.datamodule, self.module):
+            if owner is not None:
+                each = owner.prepare_data_per_node
+                if (self.local_rank if each else self.global_rank) == 0:
+                    owner.prepare_data()
+        self.engine.barrier("prepare_data")
+
+    def _call_setup(self, stage: str) -> None:
+        for logger in self.loggers:
+            _ = getattr(logger, "experiment", None)
+        self.engine.barrier("setup")
+        if self.datamodule is not None:
+            self.datamodule.setup(stage)
+        for callback in self.callbacks:
+            callback.setup(self, self.module, stage)
+        self.module.setup(stage)
+
+    def _configure_optimizers(self) -> None:
+        module = self.module
+        found = parse_optimizers(
+            module.configure_optimizers(), module.automatic_optimization
+        )
+        self.optimizers, self.lr_scheduler_configs = found
+
+        def step(optimizer: Optimizer, closure: Any) -> Any:
+            return training.take_step(self, optimizer, closure)
+
+        self.managed_optimizers = [ManagedOptimizer(o, step) for o in self.optimizers]
+        for managed in self.managed_optimizers:
+            managed.module = module  # type: ignore[attr-defined]
+
+    def _log_hyperparameters(self) -> None:
+        """Send what module and data module have saved to the loggers.
+
+        Raises:
+            MisconfigurationError: both have saved one name with different values.
+        """
+        owners = [o for o in (self.module, self.datamodule) if o and o._log_hyperparams]
+        merged: dict[str, Any] = {}
+        for owner in owners:
+            for key, value in dict(owner.hparams_initial).items():
+                if key in merged and merged[key] != value:
+                    raise MisconfigurationError(
+                        f"Module and data module both save the hyperparameter {key!r}, with"
+                        " different values: rename one, or save with logger=False."
+                    )
+                merged[key] = value
+        for logger in self.loggers:
+            if owners:
+                logger.log_hyperparams(merged)
+            logger.log_graph(self.module)
+            logger.save()
+
+    def _finish(self, fn: TrainerFn) -> None:
+        """After a loop that came to its end."""
+        if fn is TrainerFn.FITTING:
+            self._leave_loop()
+            self.hooks.call("on_fit_end")
+        self._leave_loop()
+        self._tear_down(fn.value)
+        for logger in self.loggers:
+            logger.finalize("success")
+        self.profiler.finish(self.log_dir)
+        self.state.status, self.state.stage = TrainerStatus.FINISHED, None
+
+    def _tear_down(self, stage: str) -> None:
+        if self.datamodule is not None:
+            self.datamodule.teardown(stage)
+        for callback in self.callbacks:
+            callback.teardown(self, self.module, stage)
+        self.module.teardown(stage)
+
+    def _interrupt(self, interruption: BaseException) -> None:
+        """End a run that was asked to stop, with the code that says by what."""
+        rank_zero_info(f"{interruption or 'The run was interrupted.'}")
+        self.interrupted = True
+        self._fail(interruption)
+        code = interruption.exit_code if isinstance(interruption, RunStopped) else 130
+        sys.exit(code)
+
+    def _fail(self, error: BaseException) -> None:
+        """Tell everybody that the run ends by an exception."""
+        self.state.status = TrainerStatus.INTERRUPTED
+        self._leave_loop()
+        for callback in self.callbacks:
+            callback.on_exception(self, self.module, error)
+        if self.datamodule is not None:
+            self.datamodule.on_exception(error)
+        self.module.on_exception(error)
+        for logger in self.loggers:
+            logger.finalize("failed")
+        self.state.stage = None
+
+    def begin_stage(self, stage: str) -> None:
+        """Turn to a stage: what is logged from now on belongs to it."""
+        self.state.stage = stage
+        training_stage = stage == "train"
+        self.recorder = self.train_recorder if training_stage else self.eval_recorder
+        self.shows_epoch = False
+
+    def _leave_loop(self) -> None:
+        """Nothing can be logged until a stage begins."""
+        self.keep_metrics()
+        self.recorder = self._idle_recorder()
+
+    @staticmethod
+    def _idle_recorder() -> MetricRecorder:
+        """A recorder that belongs to no loop: it has no hook, so it refuses to log."""
+        return MetricRecorder(training=False)
+
+    def run_backward(self, loss: torch.Tensor, *args: Any, **kwargs: Any) -> None:
+        """A backward pass of manual optimization: hooks, scaling, the module's own."""
+        if self.check_finite:
+            check_loss(self, loss, self.progress.batch)
+        self.strategy.before_backward(loss)
+        self.hooks.call("on_before_backward", loss)
+        self.scaled_backward(loss, *args, **kwargs)
+        self.hooks.call("on_after_backward")
+
+    def scaled_backward(self, loss: torch.Tensor, *args: Any, **kwargs: Any) -> None:
+        """The module's backward pass of the scaled loss."""
+        self.module.backward(self.engine.precision.scale(loss), *args, **kwargs)
+
+    # --- checkpoints ------------------------------------------------------------------
+
+    def save_checkpoint(
+        self, filepath: str | os.PathLike[str], weights_only: bool = False
+    ) -> None:
+        """Write a checkpoint of the run; every rank must call it.
+
+        Args:
+            filepath: the file.
+            weights_only: leave out optimizers, schedulers and callbacks.
+
+        Raises:
+            CheckpointError: it could not be written; what was there before is unharmed.
+            MisconfigurationError: there is no module yet.
+        """
+        if self.module is None:
+            raise MisconfigurationError(
+                "There is nothing to save before fit, validate, test or predict has run."
+            )
+        content = resume.collect(self, weights_only)
+        error: Exception | None = None
+        if self.is_global_zero:
+            try:
+                write_checkpoint(content, filepath)
+            except Exception as caught:
+                error = caught
+        error = self.engine.broadcast(error)
+        if error is not None:
+            raise error
+
+    def checkpoint_folder(self) -> str | None:
+        """Folder of the first ModelCheckpoint, None without one."""
+        callback = self.checkpoint_callback
+        return getattr(callback, "dirpath", None)
+
+    def checkpoint_folders(self) -> list[str]:
+        """Folders to look for checkpoints in: this run's, then earlier versions', newest first."""
+        own = self.checkpoint_folder()
+        folders = [own] if own else []
+        for logger in self.loggers:
+            root = Path(logger.root_dir or self.default_root_dir)
+            versions = sorted(root.glob("version_*/checkpoints"), key=_version_of)
+            folders += [str(folder) for folder in reversed(versions)]
+        if not self.loggers:
+            folders.append(os.path.join(self.default_root_dir, "checkpoints"))
+        return list(dict.fromkeys(folders))
+
+    # --- metrics ----------------------------------------------------------------------
+
+    def keep_metrics(self) -> None:
+        """Keep the recorder's current values, which its next reset would lose."""
+        current = self.recorder.metrics(on_step=not self.shows_epoch)
+        for kept, values in zip(self._kept, current, strict=True):
+            kept.update(values)
+
+    def forget_metrics(self) -> None:
+        """Start with no metrics at all."""
+        self._kept = Metrics({}, {}, {})
+
+    def take_metrics(self, callback_metrics: dict[str, torch.Tensor]) -> None:
+        """Take over the metrics of a checkpoint, for whoever monitors them."""
+        self._kept.callback.update(callback_metrics)
+
+    def send_metrics(
+        self, values: dict[str, torch.Tensor], step: int | None = None
+    ) -> None:
+        """Send values to every logger.
+
+        Args:
+            values: by name.
+            step: the x axis; by default a logged `step`, else batches that stepped.
+        """
+        if not self.loggers or not values:
+            return
+        self._kept.log.update(values)
+        numbers = {name: value.item() for name, value in values.items()}
+        if step is None and "step" in numbers:
+            step = int(numbers.pop("step"))
+        elif step is None:
+            numbers.setdefault("epoch", self.progress.epoch)
+            step = self.progress.batches_that_stepped
+        for logger in self.loggers:
+            logger.log_metrics(numbers, step=step)
+            logger.save()
+
+    @property
+    def callback_metrics(self) -> dict[str, torch.Tensor]:
+        """Every metric that was logged, under its name and its forked names."""
+        self.keep_metrics()
+        return self._kept.callback
+
+    @property
+    def logged_metrics(self) -> dict[str, torch.Tensor]:
+        """Metrics sent to the loggers, under their forked names."""
+        self.keep_metrics()
+        return self._kept.log
+
+    @property
+    def progress_bar_metrics(self) -> dict[str, float]:
+        """Metrics for the progress bar, as numbers."""
+        self.keep_metrics()
+        return {name: value.item() for name, value in self._kept.pbar.items()}
+
+    # --- state, as callbacks and modules see it ---------------------------------------
+
+    @property
+    def current_epoch(self) -> int:
+        """Index of the epoch being trained; after fit, the number of epochs trained."""
+        return self.progress.epoch
+
+    @property
+    def global_step(self) -> int:
+        """Optimizer steps taken, all optimizers together."""
+        return self.progress.global_step
+
+    @property
+    def batches_that_stepped(self) -> int:
+        """Batches that ended in an optimizer step, the loggers' x axis."""
+        return self.progress.batches_that_stepped
+
+    @property
+    def may_stop_early(self) -> bool:
+        """`min_epochs` and `min_steps` are met, so `should_stop` is honoured."""
+        progress = self.progress
+        epochs = progress.epoch >= (self.min_epochs or 0)
+        return epochs and progress.global_step >= (self.min_steps or 0)
+
+    @property
+    def checks_sanity(self) -> bool:
+        """Validation is tried before training: not after a resume, nor without data."""
+        wanted = self.num_sanity_val_steps != 0 and self.limit_val_batches != 0
+        return wanted and self.ckpt_path is None
+
+    @property
+    def estimated_stepping_batches(self) -> int | float:
+        """Optimizer steps that the whole fit will take; loads the training data."""
+        if self.max_epochs == -1:
+            return float("inf") if self.max_steps == -1 else self.max_steps
+        loading.load_training_data(self)
+        if self.num_training_batches == float("inf"):
+            return self.max_steps if self.max_steps != -1 else float("inf")
+        accumulated = self.accumulate_grad_batches
+        steps = -(-int(self.num_training_batches) // accumulated)
+        total = steps * max(self.max_epochs or 0, 1)
+        return total if self.max_steps == -1 else min(total, self.max_steps)
+
+    @property
+    def stage(self) -> str | None:
+        """The stage that runs now."""
+        return self.state.stage
+
+    @property
+    def fitting(self) -> bool:
+        """`fit` was called."""
+        return self.state.fn is TrainerFn.FITTING
+
+    @property
+    def training(self) -> bool:
+        """The training loop runs."""
+        return self.stage == "train"
+
+    @property
+    def validating(self) -> bool:
+        """Validation runs, on its own or within fit."""
+        return self.stage == "validate"
+
+    @property
+    def testing(self) -> bool:
+        """The test loop runs."""
+        return self.stage == "test"
+
+    @property
+    def predicting(self) -> bool:
+        """Prediction runs."""
+        return self.stage == "predict"
+
+    @property
+    def sanity_checking(self) -> bool:
+        """The sanity check runs."""
+        return self.stage == "sanity_check"
+
+    @property
+    def evaluating(self) -> bool:
+        """`validate` or `test` runs, or a validation within fit."""
+        return self.stage in ("validate", "test", "sanity_check")
+
+    @property
+    def received_sigterm(self) -> bool:
+        """SIGTERM was received."""
+        return self.signals.received == 15
+
+    # --- places, devices, parts -------------------------------------------------------
+
+    @property
+    def strategy(self) -> Strategy:
+        """The strategy."""
+        return self.engine.strategy
+
+    @property
+    def precision(self) -> str:
+        """The precision's name."""
+        return self.engine.precision.name
+
+    @property
+    def world_size(self) -> int:
+        """Number of processes in all."""
+        return self.engine.world_size
+
+    @property
+    def num_devices(self) -> int:
+        """Processes on this machine."""
+        return len(self.engine.device_ids)
+
+    @property
+    def num_nodes(self) -> int:
+        """Number of machines."""
+        return self.engine.num_nodes
+
+    @property
+    def device_ids(self) -> list[int]:
+        """Indices of the devices used on this machine."""
+        return self.engine.device_ids
+
+    @property
+    def global_rank(self) -> int:
+        """Index of this process among all."""
+        return self.engine.rank
+
+    @property
+    def local_rank(self) -> int:
+        """Index of this process on its machine."""
+        return self.engine.place.local_rank
+
+    @property
+    def node_rank(self) -> int:
+        """Index of this machine."""
+        return self.engine.place.node_rank
+
+    @property
+    def is_global_zero(self) -> bool:
+        """This is rank 0."""
+        return self.engine.is_global_zero
+
+    @property
+    def lightning_module(self) -> Module:
+        """The module."""
+        return self.module
+
+    @property
+    def model(self) -> Module:
+        """The module."""
+        return self.module
+
+    @property
+    def logger(self) -> Logger | None:
+        """The first logger, None without one."""
+        return self.loggers[0] if self.loggers else None
+
+    @property
+    def log_dir(self) -> str | None:
+        """Folder of this run's logs, the same on every rank."""
+        if not self.loggers:
+            return self.engine.broadcast(self.default_root_dir)
+        first = self.loggers[0]
+        return self.engine.broadcast(first.log_dir or first.save_dir)
+
+    @property
+    def train_dataloader(self) -> Any:
+        """The training loader as this rank uses it."""
+        return self.train_loader.loader if self.train_loader else None
+
+    @property
+    def val_dataloaders(self) -> Any:
+        """The validation loader, or the list of them."""
+        return _one_or_all(self.val_loaders)
+
+    @property
+    def test_dataloaders(self) -> Any:
+        """The test loader, or the list of them."""
+        return _one_or_all(self.test_loaders)
+
+    @property
+    def predict_dataloaders(self) -> Any:
+        """The prediction loader, or the list of them."""
+        return _one_or_all(self.predict_loaders)
+
+    @property
+    def checkpoint_callbacks(self) -> list[ModelCheckpoint]:
+        """All ModelCheckpoints."""
+        return [cb for cb in self.callbacks if isinstance(cb, ModelCheckpoint)]
+
+    @property
+    def checkpoint_callback(self) -> ModelCheckpoint | None:
+        """The first ModelCheckpoint, None without one."""
+        return next(iter(self.checkpoint_callbacks), None)
+
+    @property
+    def early_stopping_callbacks(self) -> list[EarlyStopping]:
+        """All EarlyStoppings."""
+        return [cb for cb in self.callbacks if isinstance(cb, EarlyStopping)]
+
+    @property
+    def early_stopping_callback(self) -> EarlyStopping | None:
+        """The first EarlyStopping, None without one."""
+        return next(iter(self.early_stopping_callbacks), None)
+
+    @property
+    def progress_bar_callback(self) -> ProgressBar | None:
+        """The progress bar, None without one."""
+        bars = (cb for cb in self.callbacks if isinstance(cb, ProgressBar))
+        return next(bars, None)
+
+
+# --- the constructor's small parts --------------------------------------------------------
+
+
+def _refuse_unless(condition: bool, message: str) -> None:
+    if not condition:
+        raise MisconfigurationError(message)
+
+
+def _count_of_trial(fast_dev_run: int | bool) -> int:
+    _refuse_unless(
+        fast_dev_run >= 0,
+        f"fast_dev_run={fast_dev_run} must be True, False, or a number of batches.",
+    )
+    return int(fast_dev_run)
+
+
+def _limit(limit: int | float | None, name: str) -> int | float:
+    """A number of batches, or a share of them; None is all."""
+    return 1.0 if limit is None else _share(name, limit)
+
+
+def _share(name: str, value: int | float | None) -> int | float:
+    """A whole number from 0, or a share from 0 to 1.
+
+    Raises:
+        MisconfigurationError: it is neither.
+    """
+    if value is None:
+        return 1.0
+    fits = value >= 0 and (isinstance(value, int) or value <= 1.0)
+    _refuse_unless(
+        fits, f"{name}={value} must be a share from 0.0 to 1.0, or a number of batches."
+    )
+    return value
+
+
+def _make_profiler(profiler: Profiler | str | None) -> Profiler:
+    if profiler is None:
+        return Profiler()
+    if isinstance(profiler, Profiler):
+        return profiler
+    raise MisconfigurationError(
+        f"profiler={profiler!r} is not supported: run the script under"
+        " `python -m cProfile`, or use torch.profiler in a callback."
+    )
+
+
+def _set_backends(
+    deterministic: bool | Literal["warn"] | None, benchmark: bool | None
+) -> None:
+    if deterministic is not None:
+        warn_only = deterministic == "warn"
+        torch.use_deterministic_algorithms(bool(deterministic), warn_only=warn_only)
+        if deterministic:
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    if benchmark is None and deterministic:
+        benchmark = False
+    if benchmark is not None:
+        torch.backends.cudnn.benchmark = benchmark
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+def _unwrap_compiled(model: Any) -> Module:
+    """The module itself; its steps stay compiled when it was."""
+    original = getattr(model, "_orig_mod", None)
+    if original is None:
+        return model  # type: ignore[no-any-return]
+    for step in (
+        "forward",
+        "training_step",
+        "validation_step",
+        "test_step",
+        "predict_step",
+    ):
+        setattr(original, step, model.dynamo_ctx(getattr(original, step)))
+    return original  # type: ignore[no-any-return]
+
+
+def _one_or_all(loaders: list[EpochLoader]) -> Any:
+    found = [loader.loader for loader in loaders]
+    return (found[0] if len(found) == 1 else found) if found else None
+
+
+def _version_of(folder: Path) -> int:
+    number = folder.parent.name.removeprefix("version_")
+    return int(number) if number.isdigit() else -1
+
+
+def _print_results(results: list[dict[str, float]], stage: str) -> None:
+    """Metrics of each loader, a name and a number a line."""
+    for index, metrics in enumerate(results):
+        title = stage if len(results) == 1 else f"{stage}, loader {index}"
+        width = max(map(len, metrics), default=0)
+        print(title)
+        for name, value in metrics.items():
+            print(f"  {name:<{width}}  {value:.4f}")
+
+
+__all__ = ["Trainer", "TrainerFn", "TrainerState", "TrainerStatus"]
