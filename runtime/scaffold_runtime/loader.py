@@ -104,6 +104,13 @@ class EpochLoader:
         )
         return iter(self._iterated)
 
+    def batch_indices(self, epoch: int = 0) -> list[Any] | None:
+        """Positions in the data set of each batch's samples; None where the order is not ours."""
+        if self._order is None or not self._order.is_ours:
+            return None
+        _set_epoch(self._order.sampler, epoch)
+        return list(self._order.own_batches())
+
     def state_dict(self) -> dict[str, Any]:
         """State that the order of the running epoch depends on beyond its number."""
         if hasattr(self.source, "state_dict"):
@@ -205,14 +212,14 @@ class _Order:
         return math.ceil(samples / self.batch_size)
 
     def __iter__(self) -> Iterator[Any]:
-        batches = self._own_batches() if self.is_ours else self._users_batches()
+        batches = self.own_batches() if self.is_ours else self._users_batches()
         skip, self._skip = self._skip, 0
         remaining = itertools.islice(batches, skip, None)
         if not self.names_epoch:
             return remaining
         return (_with_epoch(batch, self._epoch) for batch in remaining)
 
-    def _own_batches(self) -> Iterator[Any]:
+    def own_batches(self) -> Iterator[Any]:
         indices = list(self.sampler)
         size = self.batch_size
         if size is None:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
+import torch
 from torch.optim import Optimizer
 
 from scaffold_runtime.callback import Callback
@@ -100,7 +101,7 @@ class LearningRateMonitor(Callback):
                 for group, name in zip(optimizer.param_groups, names, strict=True):
                     values.update(self._read(group, name))
         for name, value in values.items():
-            trainer.callback_metrics[name] = value
+            trainer.callback_metrics[name] = torch.tensor(value)
         for logger in trainer.loggers if values else ():
             logger.log_metrics(values, step=trainer.batches_that_stepped)
 

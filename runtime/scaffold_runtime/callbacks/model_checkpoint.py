@@ -114,8 +114,8 @@ class ModelCheckpoint(Checkpoint):
         self._every_n_epochs = 1 if by_default else every_n_epochs or 0
         self._every_n_train_steps = every_n_train_steps or 0
         self._train_time_interval = train_time_interval
-        self._saves_between_batches = bool(
-            self._every_n_train_steps or train_time_interval
+        self._saves_between_batches = (
+            self._every_n_train_steps > 0 or train_time_interval is not None
         )
 
     def _reset_record(self) -> None:
@@ -145,7 +145,8 @@ class ModelCheckpoint(Checkpoint):
                 raise MisconfigurationError(
                     f"ModelCheckpoint({name}={count}): use 1 or more, or 0 for never."
                 )
-        if all(counts.values()) or (any(counts.values()) and self._train_time_interval):
+        timed = self._train_time_interval is not None
+        if all(counts.values()) or (any(counts.values()) and timed):
             raise MisconfigurationError(
                 "ModelCheckpoint takes one of every_n_train_steps, every_n_epochs and"
                 " train_time_interval: use one callback for each."

@@ -42,6 +42,7 @@ class BasePredictionWriter(Callback):
         self.interval = write_interval
         self._predictions: list[list[Any]] = []
         self._indices: list[list[Any]] = []
+        self._order: list[list[Any] | None] = []
 
     def write_on_batch_end(
         self,
@@ -88,6 +89,7 @@ class BasePredictionWriter(Callback):
         loaders = len(trainer.num_predict_batches)
         self._predictions = [[] for _ in range(loaders)]
         self._indices = [[] for _ in range(loaders)]
+        self._order = [loader.batch_indices() for loader in trainer.predict_loaders]
 
     def on_predict_batch_end(
         self,
@@ -99,7 +101,8 @@ class BasePredictionWriter(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Write the batch, or keep it for the end."""
-        indices = trainer.predict_batch_indices
+        order = self._order[dataloader_idx]
+        indices = None if order is None else order[batch_idx]
         if self.interval != "epoch":
             self.write_on_batch_end(
                 trainer, pl_module, outputs, indices, batch, batch_idx, dataloader_idx

@@ -125,8 +125,7 @@ class ThroughputMonitor(Callback):
     ) -> None:
         """Count, and log at the steps that are logged at all."""
         step = trainer.batches_that_stepped
-        stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        due = stepped and (step + 1) % trainer.log_every_n_steps == 0
+        due = trainer.is_stepping and (step + 1) % trainer.log_every_n_steps == 0
         metrics = self._count(trainer, pl_module, "train", batch, due)
         if metrics is not None:
             _send(trainer, {**metrics, "epoch": trainer.current_epoch}, step)
@@ -136,10 +135,10 @@ class ThroughputMonitor(Callback):
         self._start("validate")
 
     def on_validation_end(self, trainer: Trainer, pl_module: Module) -> None:
-        """Leave the time of validation out of training's."""
-        if "train" in self._started and trainer.state.fn == "fit":
-            spent = time.perf_counter() - self._started["validate"]
-            self._started["train"] += spent
+        """Leave the time since training's last batch out of training's."""
+        if "train" in self._started:
+            trained_until = self._started["train"] + self._readings["train"][-1].time
+            self._started["train"] += time.perf_counter() - trained_until
 
     def on_validation_batch_end(
         self,

@@ -111,8 +111,9 @@ class TimedProgressBar(ProgressBar):
     def on_train_epoch_start(self, trainer: Trainer, pl_module: Module) -> None:
         """Begin an epoch."""
         self._completed = 0
-        last = trainer.max_epochs - 1 if (trainer.max_epochs or -1) > 0 else None
-        epoch = str(trainer.current_epoch) + (f"/{last}" if last is not None else "")
+        epoch, epochs = str(trainer.current_epoch), trainer.max_epochs or -1
+        if epochs > 0:
+            epoch += f"/{epochs - 1}"
         self._begin(f"Epoch {epoch}", self.total_train_batches)
 
     def on_train_batch_end(
