@@ -25,8 +25,16 @@ SCAFFOLD = ROOT / "scaffold"
 
 LEVELS = {
     0: {"errors", "progress"},
-    1: {"strategies", "precision", "launch", "seed", "hyperparameters"},
-    2: {"engine", "checkpoint", "loader", "metrics", "optimization", "restore"},
+    1: {"strategies", "precision", "launch", "seed", "stops", "hyperparameters"},
+    2: {
+        "engine",
+        "checkpoint",
+        "loader",
+        "metrics",
+        "optimization",
+        "restore",
+        "profilers",
+    },
     3: {"module", "data", "callback"},
     4: {"loops", "callbacks", "loggers"},
     5: {"trainer"},
