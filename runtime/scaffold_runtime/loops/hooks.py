@@ -98,7 +98,7 @@ def is_overridden(instance: object, name: str, base: type) -> bool:
 
 def takes_argument(function: Callable[..., Any], name: str, at_least: int) -> bool:
     """Whether a step takes an argument, by name or because it takes so many."""
-    parameters = inspect.signature(function).parameters.values()
+    parameters = inspect.signature(inspect.unwrap(function)).parameters.values()
     if any(p.name == name or p.kind is p.VAR_POSITIONAL for p in parameters):
         return True
     positional = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -152,6 +153,12 @@ class ProcessGroupStrategy(Strategy):
             world_size=place.world_size,
             store=torch._C._distributed_c10d.HashStore() if alone else None,
         )
+        atexit.register(self._leave)
+
+    def _leave(self) -> None:
+        """Leave the process group when the process ends; its threads would abort it."""
+        if dist.is_initialized():
+            dist.destroy_process_group()
 
     def barrier(self, name: str = "") -> None:
         """Wait until every rank is here, over the CPU."""

@@ -89,9 +89,19 @@ class FSDPStrategy(ProcessGroupStrategy):
         super().connect(place, device)
 
     def setup(self, module: nn.Module) -> None:
-        """Broadcast rank 0's weights, then shard the groups and the root, in place."""
-        from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
+        """Broadcast rank 0's weights, then shard the groups and the root, in place.
 
+        A module that a former run has sharded stays as it is.
+        """
+        from torch.distributed.fsdp import (
+            FSDPModule,
+            fully_shard,
+            register_fsdp_forward_method,
+        )
+
+        self._module = module
+        if isinstance(module, FSDPModule):
+            return
         module.to(self.root_device)
         self._broadcast_weights(module)
         shard = functools.partial(fully_shard, **self._sharding_arguments())
@@ -103,7 +113,6 @@ class FSDPStrategy(ProcessGroupStrategy):
         for step in _STEPS:
             if callable(getattr(module, step, None)):
                 register_fsdp_forward_method(module, step)
-        self._module = module
 
     def set_gradient_sync(self, enabled: bool) -> None:
         """Reduce gradients in the next backward pass, or keep them whole until later."""
