@@ -44,9 +44,10 @@ def trainer(tmp_path: Path) -> Callable[..., L.Trainer]:
     """Makes quiet trainers that write to a temporary folder."""
 
     def make(**arguments: Any) -> L.Trainer:
-        quiet = {
+        quiet: dict[str, Any] = {
             "accelerator": "cpu",
             "default_root_dir": tmp_path,
+            "enable_checkpointing": False,
             "enable_model_summary": False,
             "enable_progress_bar": False,
             "logger": False,

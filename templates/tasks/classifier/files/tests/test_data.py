@@ -10,7 +10,7 @@ import pytest
 import scaffold_runtime as L
 import torch
 from PIL import Image
-from scaffold_runtime.errors import DataError
+from scaffold_runtime import DataError
 from torch import Tensor
 
 from {{ package }}.augment import random_affine
@@ -45,8 +45,9 @@ def test_a_split_takes_the_same_share_of_each_class() -> None:
 def test_no_image_is_in_two_splits(data: Data) -> None:
     sizes = {name: len(split) for name, split in data.splits.items()}
     assert sizes == {"train": 87, "val": 9, "test": 24}
-    images = [image for split in data.splits.values() for image, _ in split]
-    assert len(torch.stack(images).flatten(1).unique(dim=0)) == 120
+    splits = data.splits.values()
+    images = [split[i][0] for split in splits for i in range(len(split))]
+    assert len({tuple(image.flatten().tolist()) for image in images}) == 120
 
 
 def test_only_training_images_are_augmented(
@@ -72,7 +73,7 @@ def test_augmentation_changes_each_image_by_its_own_amount() -> None:
     torch.testing.assert_close(same, images)
     changed = random_affine(images, degrees=10.0, shift=0.1, zoom=0.1)
     assert changed.shape == images.shape
-    assert len(changed.flatten(1).unique(dim=0)) == 4
+    assert len({tuple(image.flatten().tolist()) for image in changed}) == 4
 
 
 def test_reads_a_folder_of_images_per_class(tmp_path: Path) -> None:

@@ -19,14 +19,11 @@ def test_gives_a_score_for_each_class(shape: tuple[int, int, int]) -> None:
     assert model(torch.rand(5, *shape)).shape == (5, 3)
 
 
-def test_learns_one_batch_by_heart(model: Model, data: Data) -> None:
+def test_learns_one_batch_by_heart(
+    model: Model, data: Data, trainer: Callable[..., L.Trainer]
+) -> None:
     images, labels = next(iter(data.train_dataloader()))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
-    for _ in range(100):
-        optimizer.zero_grad()
-        loss = cross_entropy(model(images), labels)
-        loss.backward()
-        optimizer.step()
+    trainer(max_epochs=300).fit(model, [(images, labels)])
     model.eval()
     assert (model(images).argmax(dim=1) == labels).all()
     assert cross_entropy(model(images), labels) < 0.1

@@ -15,7 +15,10 @@ def test_one_epoch_and_one_resumed_equal_two(
     model: Model, data: Data, trainer: Callable[..., L.Trainer], tmp_path: Path
 ) -> None:
     keep_all = ModelCheckpoint(tmp_path, filename="{epoch}", save_top_k=-1)
-    trainer(max_epochs=2, callbacks=[keep_all]).fit(model, data)
+    uninterrupted = trainer(
+        max_epochs=2, enable_checkpointing=True, callbacks=[keep_all]
+    )
+    uninterrupted.fit(model, data)
     first, second = tmp_path / "epoch=0.ckpt", tmp_path / "epoch=1.ckpt"
 
     L.seed_everything(1)  # Nothing may depend on what this process drew before.

@@ -8,7 +8,7 @@ from typing import Any
 
 import scaffold_runtime as L
 import torch
-from scaffold_runtime.errors import DataError
+from scaffold_runtime import DataError
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 

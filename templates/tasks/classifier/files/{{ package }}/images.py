@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 from PIL import Image
-from scaffold_runtime.errors import DataError
+from scaffold_runtime import DataError
 from torch import Tensor
 from torch.nn.functional import interpolate
 from torch.utils.data import Dataset

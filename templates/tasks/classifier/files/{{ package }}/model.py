@@ -91,7 +91,8 @@ class Model(L.LightningModule):
     def predict_step(self, batch: tuple[Tensor, Any], batch_idx: int) -> Tensor:
         """The probabilities of the classes, (B, classes)."""
         images, _ = batch
-        return self(images).softmax(dim=1)
+        scores: Tensor = self(images)
+        return scores.softmax(dim=1)
 
     @torch.inference_mode()
     def predict(self, path: str | Path) -> tuple[str, float]:

@@ -4,6 +4,8 @@ from typing import Any
 
 import scaffold_runtime as L
 
+from {{ package }}.model import Model
+
 
 class PrintPredictions(L.Callback):
     """Print each image's path, class and probability."""
@@ -18,6 +20,7 @@ class PrintPredictions(L.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Print the lines of a batch; `outputs`: (B, classes)."""
+        assert isinstance(pl_module, Model)
         _, names = batch
         probabilities, classes = outputs.max(dim=1)
         for name, index, probability in zip(

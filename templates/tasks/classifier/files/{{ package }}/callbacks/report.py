@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from {{ package }}.data import Data
 from {{ package }}.figures import confusion_figure, contact_sheet
 from {{ package }}.images import LabelledImages
 
@@ -51,6 +52,7 @@ class Report(L.Callback):
         probabilities = gather(pl_module, torch.cat(self.probabilities)).cpu()
         if trainer.is_global_zero:
             folder = Path(trainer.log_dir or trainer.default_root_dir)
+            assert isinstance(trainer.datamodule, Data)
             self.report(trainer.datamodule.splits["test"], probabilities, folder)
 
     def report(
@@ -84,9 +86,9 @@ def gather(pl_module: L.LightningModule, own: Tensor) -> Tensor:
 
     Process r of W has rows r, r + W, ...: the first processes may have one more.
     """
-    counts = pl_module.all_gather(torch.tensor(len(own), device=own.device))
+    counts: Tensor = pl_module.all_gather(torch.tensor(len(own), device=own.device))
     padded = pad(own, (0, 0, 0, int(counts.max()) - len(own)))
-    rows = pl_module.all_gather(padded).view(counts.numel(), *padded.shape)
+    rows: Tensor = pl_module.all_gather(padded).view(counts.numel(), *padded.shape)
     return rows.transpose(0, 1).flatten(0, 1)[: int(counts.sum())]
 
 
