@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.measure import Finding
 
-CLAIMS = ("import_time", "cli_start", "generation", "first_line", "steps")
+CLAIMS = ("import_time", "cli_start", "generation", "first_line", "steps", "checkpoint")
 PEERS = ("torch", "lightning", "accelerate", "copier", "black", "typer")
 HEADING = (
     "# Last results",
