@@ -613,6 +613,7 @@ class Trainer:
         if content is not None and path is not None:
             resume.load_weights(self, content, path)
             if fitting:
+                resume.load_seed(self, content)
                 resume.load_callbacks(self, content)
         self.train_recorder = evaluation.new_recorder(self, training=True)
         self.eval_recorder = evaluation.new_recorder(self, training=False)

@@ -253,11 +253,19 @@ def load_training_state(trainer: Trainer, content: dict[str, Any], path: Path) -
         config.scheduler.load_state_dict(state)
 
 
+def load_seed(trainer: Trainer, content: dict[str, Any]) -> None:
+    """Take over the seed that the order of the data follows from.
+
+    Before `configure_optimizers`, which may ask for the number of steps: that loads data.
+    """
+    state = content.get("loops", {}).get("fit_loop", {})
+    trainer.engine.seed = state.get("seed", trainer.engine.seed)
+
+
 def _load_loop(trainer: Trainer, content: dict[str, Any], path: Path) -> None:
     state = content.get("loops", {}).get("fit_loop", {})
     if "progress" in state:
         trainer.progress.load_state_dict(state["progress"])
-        trainer.engine.seed = state["seed"]
         trainer.resumed = state
     else:
         rank_zero_warn(
