@@ -13,7 +13,7 @@ import uuid
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NoReturn, ParamSpec, TypeVar
+from typing import NoReturn, ParamSpec, TextIO, TypeVar
 
 from scaffold_runtime.errors import MisconfigurationError
 
@@ -21,6 +21,22 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 log = logging.getLogger("scaffold_runtime")
+log.setLevel(logging.INFO)
+
+
+class _CurrentStderr(logging.StreamHandler[TextIO]):
+    """Writes to `sys.stderr` as it is at that moment: a progress bar replaces it.
+
+    Silent where the program has set up logging of its own, which then gets the messages.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not logging.getLogger().handlers:
+            self.stream = sys.stderr
+            super().emit(record)
+
+
+log.addHandler(_CurrentStderr())
 
 
 @dataclass(frozen=True)

@@ -208,10 +208,10 @@ def _format_table(summary: Summary) -> str:
         " | ".join(
             cell.rjust(width) if header[i] == "Params" else cell.ljust(width)
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
+        ).rstrip()
         for row in [header, *rows]
     ]
-    rule = "-" * len(lines[0])
+    rule = "-" * max(map(len, lines))
     return "\n".join([lines[0], rule, *lines[1:], rule, *_totals(summary)])
 
 

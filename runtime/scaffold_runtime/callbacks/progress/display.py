@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import sys
 from collections.abc import Sequence
@@ -35,19 +36,22 @@ class LineDisplay:
     """Prints a plain line now and then, for logs.
 
     Attributes:
-        interval: seconds between two lines of one task.
+        interval: seconds between two lines of tasks at work.
     """
 
     interval = 5.0
+    first_after: ClassVar[float] = 1.0  # shorter work needs only its last line
     min_gap: ClassVar[float] = 0.5  # short epochs would flood the log
 
     def __init__(self) -> None:
-        self._printed_at = -self.min_gap
+        self._printed_at = -math.inf
+        self._next_line = monotonic() + self.first_after
         self._pending: str | None = None
 
     def draw(self, tasks: Sequence[Task]) -> None:
-        """Print a line for the task at work."""
-        self._print_line(_line(tasks[-1]))
+        """Print a line for the task at work, if it is time."""
+        if monotonic() >= self._next_line:
+            self._print_line(_line(tasks[-1]))
 
     def finish(self, task: Task, leave: bool) -> None:
         """Print the task's line; where it follows too soon, only the last such line."""
@@ -61,6 +65,7 @@ class LineDisplay:
         print(line, flush=True)
         self._pending = None
         self._printed_at = monotonic()
+        self._next_line = self._printed_at + self.interval
 
     def print(self, *values: Any, **options: Any) -> None:
         """Print as the built-in does."""

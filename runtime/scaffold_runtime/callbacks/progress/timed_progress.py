@@ -79,6 +79,8 @@ class TimedProgressBar(ProgressBar):
         """Show a new task; the one before waits."""
         if self.is_enabled:
             self._display = self._display or self._open_display()
+        if self._tasks:
+            self._tasks[-1].advance(self._completed, monotonic())
         self._tasks.append(Task(description, total))
         self._next_draw = 0.0 if self.is_enabled else math.inf
 
@@ -165,9 +167,9 @@ class TimedProgressBar(ProgressBar):
         self._end_evaluation(trainer, pl_module)
 
     def _begin_evaluation(self, description: str, batches: list[int | float]) -> None:
-        self._train_batches, self._completed = self._completed, 0
         self._batches_before = [0.0, *itertools.accumulate(batches)]
         self._begin(description, self._batches_before[-1])
+        self._train_batches, self._completed = self._completed, 0
 
     def _end_evaluation(self, trainer: Trainer, pl_module: Module) -> None:
         self._finish(trainer, pl_module, leave=True)
