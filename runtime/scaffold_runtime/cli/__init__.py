@@ -1,0 +1,17 @@
+"""The command line of a project: `CLI(Model, Data)` in a script, as LightningCLI users know it."""
+
+from scaffold_runtime.cli.command_line import CLI
+from scaffold_runtime.cli.parser import ArgumentParser, ReduceLROnPlateau
+from scaffold_runtime.cli.saved_config import SaveConfigCallback
+
+LightningArgumentParser = ArgumentParser
+LightningCLI = CLI
+
+__all__ = [
+    "CLI",
+    "ArgumentParser",
+    "LightningArgumentParser",
+    "LightningCLI",
+    "ReduceLROnPlateau",
+    "SaveConfigCallback",
+]

@@ -1,0 +1,386 @@
+"""`CLI`: from the words of a command line to a run."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import MethodType
+from typing import Any
+
+from jsonargparse import ActionConfigFile, Namespace, class_from_function
+from torch.optim import Optimizer
+
+from scaffold_runtime.callback import Callback
+from scaffold_runtime.cli.parser import (
+    AUTOMATIC,
+    SCHEDULERS,
+    ArgumentParser,
+    Choice,
+    ReduceLROnPlateau,
+)
+from scaffold_runtime.cli.saved_config import SaveConfigCallback
+from scaffold_runtime.data import DataModule
+from scaffold_runtime.errors import MisconfigurationError
+from scaffold_runtime.module import Module
+from scaffold_runtime.seed import seed_everything
+from scaffold_runtime.trainer import Trainer
+
+DEFAULT_CONFIG = "configs/default.yaml"
+LOADERS = {"dataloaders", "train_dataloaders", "val_dataloaders"}
+
+
+class CLI:
+    """A command line for a module and its data: `fit`, `validate`, `test`, `predict`.
+
+        if __name__ == "__main__":
+            CLI(Model, Data)
+
+    Every argument of the module, the data module and the trainer can be given as
+    `--model.width 64`, in a file as `--config FILE`, or as an environment variable.
+
+    Args:
+        model_class: the module, or a function annotated to return one; None lets the user
+            choose any by `--model`.
+        datamodule_class: the same for the data module, by `--data`.
+        save_config_callback: writes the config into the run's folder; None writes none.
+        save_config_kwargs: its arguments.
+        trainer_class: the trainer, or a function annotated to return one.
+        trainer_defaults: defaults of the trainer's arguments; its callbacks come on top of
+            the user's.
+        seed_everything_default: a seed; True takes the environment's or 0, False seeds
+            nothing.
+        parser_kwargs: arguments of the parsers, or a dict of them for each command.
+        parser_class: the parser.
+        subclass_mode_model: let the user choose any subclass of `model_class`.
+        subclass_mode_data: let the user choose any subclass of `datamodule_class`.
+        args: words to parse in place of the command line's, or a config.
+        run: run the command; False has no commands and only makes the objects.
+        auto_configure_optimizers: offer `--optimizer` and `--lr_scheduler`.
+        allow: packages whose classes a config may name, besides the project's own,
+            scaffold_runtime, torch and torchmetrics.
+        default_config: a config file that is read before all others; by default
+            `configs/default.yaml` beside the script, or in the current folder.
+
+    Attributes:
+        parser: the parser.
+        config: what it read.
+        config_init: the same with objects in place of class paths.
+        subcommand: the command, None with `run=False`.
+        model: the module.
+        datamodule: the data module, None without one.
+        trainer: the trainer.
+    """
+
+    def __init__(
+        self,
+        model_class: Callable[..., Module] | None = None,
+        datamodule_class: Callable[..., DataModule] | None = None,
+        save_config_callback: type[SaveConfigCallback] | None = SaveConfigCallback,
+        save_config_kwargs: dict[str, Any] | None = None,
+        trainer_class: Callable[..., Trainer] = Trainer,
+        trainer_defaults: dict[str, Any] | None = None,
+        seed_everything_default: bool | int = True,
+        parser_kwargs: dict[str, Any] | None = None,
+        parser_class: type[ArgumentParser] = ArgumentParser,
+        subclass_mode_model: bool = False,
+        subclass_mode_data: bool = False,
+        args: list[str] | dict[str, Any] | Namespace | None = None,
+        run: bool = True,
+        auto_configure_optimizers: bool = True,
+        allow: list[str] | None = None,
+        default_config: str | Path | None = None,
+    ) -> None:
+        self.model_class = model_class
+        self.datamodule_class = datamodule_class
+        self.save_config_callback = save_config_callback
+        self.save_config_kwargs = save_config_kwargs or {}
+        self.trainer_class = trainer_class
+        self.trainer_defaults = trainer_defaults or {}
+        self.seed_everything_default = seed_everything_default
+        self.parser_class = parser_class
+        self.subclass_mode_model = model_class is None or subclass_mode_model
+        self.subclass_mode_data = datamodule_class is None or subclass_mode_data
+        self.auto_configure_optimizers = auto_configure_optimizers
+        self.default_config = find_default_config(default_config)
+        self.setup_parser(run, parser_kwargs or {})
+        self.parse_arguments(self.parser, args)
+        self.subcommand: str | None = self.config["subcommand"] if run else None
+        self._seed()
+        self.before_instantiate_classes()
+        self.instantiate_classes()
+        self.after_instantiate_classes()
+        if self.subcommand is not None:
+            self._run_subcommand(self.subcommand)
+
+    # --- the parser -------------------------------------------------------------------
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """The commands, and which of their arguments are not the user's to give."""
+        skipped = {"model", "datamodule", *LOADERS}
+        return {name: skipped for name in ("fit", "validate", "test", "predict")}
+
+    def init_parser(self, **kwargs: Any) -> ArgumentParser:
+        """Make a parser that knows `--config`."""
+        if self.default_config is not None:
+            kwargs.setdefault("default_config_files", [self.default_config])
+        parser = self.parser_class(**kwargs)
+        parser.add_argument(
+            "-c",
+            "--config",
+            action=ActionConfigFile,
+            help="A config file in YAML or JSON; may be given several times.",
+        )
+        return parser
+
+    def setup_parser(self, add_subcommands: bool, kwargs: dict[str, Any]) -> None:
+        """Make the parser, with commands or without."""
+        commands = self.subcommands()
+        main = {k: v for k, v in kwargs.items() if k not in commands}
+        self._subcommand_parsers: dict[str, ArgumentParser] = {}
+        if not add_subcommands:
+            self.parser = self.init_parser(**main)
+            self._add_arguments(self.parser)
+            return
+        self.parser = self.init_parser(**{"default_config_files": None, **main})
+        subparsers = self.parser.add_subcommands()
+        for command, skipped in commands.items():
+            method = getattr(_as_class(self.trainer_class), command)
+            description = (inspect.getdoc(method) or "").partition("\n")[0]
+            settings = {"description": description, **kwargs.get(command, {})}
+            parser = self.init_parser(**settings)
+            self._add_arguments(parser)
+            parser.add_method_arguments(
+                _as_class(self.trainer_class), command, skip=skipped
+            )
+            self._subcommand_parsers[command] = parser
+            subparsers.add_subcommand(command, parser, help=description)
+
+    def _add_arguments(self, parser: ArgumentParser) -> None:
+        self.add_default_arguments_to_parser(parser)
+        self.add_core_arguments_to_parser(parser)
+        self.add_arguments_to_parser(parser)
+        if self.auto_configure_optimizers:
+            if not parser.optimizers:
+                parser.add_optimizer_args((Optimizer,))
+            if not parser.lr_schedulers:
+                parser.add_lr_scheduler_args(SCHEDULERS)
+        self.link_optimizers_and_lr_schedulers(parser)
+
+    def add_default_arguments_to_parser(self, parser: ArgumentParser) -> None:
+        """Add what is no argument of a class."""
+        parser.add_argument(
+            "--seed_everything",
+            type=bool | int,
+            default=self.seed_everything_default,
+            help="A seed; true takes the environment's or 0, false seeds nothing.",
+        )
+
+    def add_core_arguments_to_parser(self, parser: ArgumentParser) -> None:
+        """Add the arguments of trainer, module and data module."""
+        parser.add_lightning_class_args(self.trainer_class, "trainer")
+        defaults = {k: v for k, v in self.trainer_defaults.items() if k != "callbacks"}
+        parser.set_defaults({f"trainer.{k}": v for k, v in defaults.items()})
+        parser.add_lightning_class_args(
+            self.model_class or Module, "model", self.subclass_mode_model
+        )
+        parser.add_lightning_class_args(
+            self.datamodule_class or DataModule,
+            "data",
+            self.subclass_mode_data,
+            required=self.datamodule_class is not None,
+        )
+
+    def add_arguments_to_parser(self, parser: ArgumentParser) -> None:
+        """Add arguments or links of your own; override it."""
+
+    @staticmethod
+    def link_optimizers_and_lr_schedulers(parser: ArgumentParser) -> None:
+        """Give optimizers and schedulers to the arguments that they are linked to."""
+        for key, (choice, link_to) in {
+            **parser.optimizers,
+            **parser.lr_schedulers,
+        }.items():
+            if link_to == AUTOMATIC:
+                continue
+            if isinstance(choice, tuple):
+                parser.link_arguments(key, link_to)
+            else:
+                with_path = functools.partial(_with_class_path, choice)
+                parser.link_arguments(key, link_to, compute_fn=with_path)
+
+    def parse_arguments(
+        self,
+        parser: ArgumentParser,
+        args: list[str] | dict[str, Any] | Namespace | None,
+    ) -> None:
+        """Read the command line, or `args`, into `config`."""
+        if isinstance(args, (dict, Namespace)):
+            self.config = parser.parse_object(args)
+        else:
+            self.config = parser.parse_args(args)
+
+    # --- the objects ------------------------------------------------------------------
+
+    def _seed(self) -> None:
+        config = self.config[self.subcommand] if self.subcommand else self.config
+        seed = config.get("seed_everything")
+        if seed is False:
+            return
+        config["seed_everything"] = seed_everything(
+            None if seed is True else seed, workers=True
+        )
+
+    def before_instantiate_classes(self) -> None:
+        """Run something before the objects are made; override it."""
+
+    def instantiate_classes(self) -> None:
+        """Make the data module, the module and the trainer."""
+        self.config_init = self.parser.instantiate_classes(self.config)
+        self.datamodule: DataModule | None = self._get(self.config_init, "data")
+        self.model: Module = self._get(self.config_init, "model")
+        self._bring_optimizer()
+        self.trainer = self.instantiate_trainer()
+
+    def after_instantiate_classes(self) -> None:
+        """Run something after the objects were made; override it."""
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Make the trainer; `kwargs` go before the config's arguments."""
+        config = {**self._get(self.config_init, "trainer", default={}), **kwargs}
+        callbacks = [
+            *_as_list(config.get("callbacks")),
+            *(self._get(self.config_init, k) for k in self._own_parser.callback_keys),
+            *_as_list(self.trainer_defaults.get("callbacks")),
+        ]
+        if self.save_config_callback and not config.get("fast_dev_run", False):
+            save_config = self.save_config_callback(
+                self._own_parser,
+                self.config.get(str(self.subcommand), self.config),
+                **self.save_config_kwargs,
+            )
+            callbacks.append(save_config)
+        return self.trainer_class(**{**config, "callbacks": callbacks})
+
+    @property
+    def _own_parser(self) -> ArgumentParser:
+        """The parser of the command, or the only one."""
+        return (
+            self._subcommand_parsers[self.subcommand]
+            if self.subcommand
+            else self.parser
+        )
+
+    def _get(self, config: Namespace, key: str, default: Any = None) -> Any:
+        """A value of the command's part of a config."""
+        return config.get(str(self.subcommand), config).get(key, default)
+
+    # --- optimizers -------------------------------------------------------------------
+
+    @staticmethod
+    def configure_optimizers(
+        lightning_module: Module,
+        optimizer: Optimizer,
+        lr_scheduler: Any = None,
+    ) -> Any:
+        """What the module's `configure_optimizers` returns; override it to change it."""
+        if lr_scheduler is None:
+            return optimizer
+        if isinstance(lr_scheduler, ReduceLROnPlateau):
+            plateau = {"scheduler": lr_scheduler, "monitor": lr_scheduler.monitor}
+            return {"optimizer": optimizer, "lr_scheduler": plateau}
+        return [optimizer], [lr_scheduler]
+
+    def _bring_optimizer(self) -> None:
+        """Let the module use the optimizer and scheduler that the user chose."""
+        parser = self._own_parser
+        optimizer_spec = self._automatic_choice(parser.optimizers)
+        if not (self.auto_configure_optimizers and optimizer_spec):
+            return
+        scheduler_spec = self._automatic_choice(parser.lr_schedulers)
+
+        def configure_optimizers(module: Module) -> Any:
+            optimizer = _make(optimizer_spec, module.parameters())
+            scheduler = _make(scheduler_spec, optimizer) if scheduler_spec else None
+            return self.configure_optimizers(module, optimizer, scheduler)
+
+        self.model.configure_optimizers = MethodType(  # type: ignore[method-assign]
+            configure_optimizers, self.model
+        )
+
+    def _automatic_choice(
+        self, registered: dict[str, tuple[Choice, str]]
+    ) -> dict[str, Any] | None:
+        """The class path and arguments of the one that is not linked, if there is one."""
+        keys = [k for k, (_, link_to) in registered.items() if link_to == AUTOMATIC]
+        if len(keys) > 1:
+            raise MisconfigurationError(
+                f"{' and '.join(keys)} would all be used automatically, and a module has"
+                " one: give the others link_to=, and define configure_optimizers."
+            )
+        if not keys:
+            return None
+        chosen = self._get(self.config_init, keys[0])
+        choice = registered[keys[0]][0]
+        if not isinstance(choice, tuple):
+            chosen = _with_class_path(choice, chosen)
+        return chosen or None
+
+    # --- the run ----------------------------------------------------------------------
+
+    def _run_subcommand(self, command: str) -> None:
+        """Call the trainer's method, and the hooks of this class around it."""
+        getattr(self, f"before_{command}", _nothing)()
+        method = getattr(self, command, None) or getattr(self.trainer, command)
+        method(**self._prepare_subcommand_kwargs(command))
+        getattr(self, f"after_{command}", _nothing)()
+
+    def _prepare_subcommand_kwargs(self, command: str) -> dict[str, Any]:
+        """The arguments of the trainer's method."""
+        own = inspect.signature(getattr(_as_class(self.trainer_class), command))
+        given = self.config_init[command].items()
+        kwargs = {key: value for key, value in given if key in own.parameters}
+        kwargs["model"] = self.model
+        if self.datamodule is not None:
+            kwargs["datamodule"] = self.datamodule
+        return kwargs
+
+
+def find_default_config(given: str | Path | None) -> Path | None:
+    """The config that is read first: the given one, or `configs/default.yaml` if it is there."""
+    if given is not None:
+        return Path(given)
+    for folder in (Path(sys.argv[0]).parent, Path.cwd()):
+        if (folder / DEFAULT_CONFIG).is_file():
+            return folder / DEFAULT_CONFIG
+    return None
+
+
+def _make(spec: dict[str, Any], *args: Any) -> Any:
+    """Make an object of a class path, its arguments, and those it cannot do without."""
+    module, _, name = spec["class_path"].rpartition(".")
+    cls = getattr(sys.modules[module], name)
+    return cls(*args, **(spec.get("init_args") or {}))
+
+
+def _with_class_path(cls: type, arguments: Any) -> dict[str, Any]:
+    if isinstance(arguments, Namespace):
+        arguments = arguments.as_dict()
+    path = f"{cls.__module__}.{cls.__name__}"
+    return {"class_path": path, "init_args": arguments or {}}
+
+
+def _as_class(factory: Callable[..., Any]) -> type:
+    """The class, or one that a function's annotation stands for."""
+    return factory if isinstance(factory, type) else class_from_function(factory)
+
+
+def _as_list(callbacks: list[Callback] | Callback | None) -> list[Callback]:
+    return [callbacks] if isinstance(callbacks, Callback) else list(callbacks or [])
+
+
+def _nothing() -> None:
+    """Stands for a hook that is not there."""

@@ -1,0 +1,163 @@
+"""`ArgumentParser`: one parser for the command line, config files and the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import jsonargparse
+import torch
+from jsonargparse import class_from_function
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from scaffold_runtime.callback import Callback
+from scaffold_runtime.data import DataModule
+from scaffold_runtime.errors import MisconfigurationError
+from scaffold_runtime.module import Module
+from scaffold_runtime.trainer import Trainer
+
+jsonargparse.register_unresolvable_import_paths(torch)
+
+
+class ReduceLROnPlateau(torch.optim.lr_scheduler.ReduceLROnPlateau):
+    """Torch's `ReduceLROnPlateau`, which also names the metric that it watches.
+
+    Args:
+        optimizer: the optimizer whose learning rate is reduced.
+        monitor: name of the logged metric.
+        *args: the other arguments of torch's class.
+        **kwargs: the other arguments of torch's class, by name.
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, monitor: str, *args: Any, **kwargs: Any
+    ) -> None:
+        super().__init__(optimizer, *args, **kwargs)
+        self.monitor = monitor
+
+
+SCHEDULERS = (LRScheduler, ReduceLROnPlateau)
+AUTOMATIC = "AUTOMATIC"
+
+# A class, or several classes any subclass of which may be chosen.
+Choice = type | tuple[type, ...]
+
+
+class ArgumentParser(jsonargparse.ArgumentParser):
+    """jsonargparse's parser, with words for trainers, modules, data and optimizers.
+
+    Args:
+        *args: arguments of jsonargparse's parser.
+        description: shown by `--help`.
+        env_prefix: first word of the environment variables, as in PL_TRAINER__MAX_EPOCHS.
+        default_env: read environment variables.
+        **kwargs: arguments of jsonargparse's parser, by name.
+
+    Attributes:
+        callback_keys: keys of the callbacks that were added as arguments of their own.
+        optimizers: for each optimizer's key what may stand there and what it is linked to.
+        lr_schedulers: the same for learning rate schedulers.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        description: str = "Trains, validates, tests and predicts.",
+        env_prefix: str = "PL",
+        default_env: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            *args,
+            description=description,
+            env_prefix=env_prefix,
+            default_env=default_env,
+            **kwargs,
+        )
+        self.callback_keys: list[str] = []
+        self.optimizers: dict[str, tuple[Choice, str]] = {}
+        self.lr_schedulers: dict[str, tuple[Choice, str]] = {}
+
+    def add_lightning_class_args(
+        self,
+        lightning_class: Callable[..., Any],
+        nested_key: str,
+        subclass_mode: bool = False,
+        required: bool = True,
+    ) -> list[str]:
+        """Add the arguments of a trainer, module, data module or callback.
+
+        Args:
+            lightning_class: the class, or a function that is annotated to return one.
+            nested_key: key below which the arguments stand.
+            subclass_mode: let the user choose any subclass by `class_path`.
+            required: the user must choose one.
+
+        Returns:
+            The names of the arguments.
+
+        Raises:
+            MisconfigurationError: it is none of these classes.
+        """
+        cls = lightning_class
+        if not isinstance(cls, type):
+            cls = class_from_function(cls)
+        if not issubclass(cls, (Trainer, Module, DataModule, Callback)):
+            raise MisconfigurationError(
+                f"The parser cannot add the arguments of {lightning_class!r}: give a"
+                " Trainer, Module, DataModule or Callback."
+            )
+        if issubclass(cls, Callback):
+            self.callback_keys.append(nested_key)
+        if subclass_mode:
+            return self.add_subclass_arguments(
+                cls, nested_key, fail_untyped=False, required=required
+            )
+        return self.add_class_arguments(
+            cls,
+            nested_key,
+            fail_untyped=False,
+            instantiate=not issubclass(cls, Trainer),
+            sub_configs=True,
+        )
+
+    def add_optimizer_args(
+        self,
+        optimizer_class: Choice = (Optimizer,),
+        nested_key: str = "optimizer",
+        link_to: str = AUTOMATIC,
+    ) -> None:
+        """Add an optimizer.
+
+        Args:
+            optimizer_class: a class, or a tuple of classes to choose a subclass of.
+            nested_key: key below which its arguments stand.
+            link_to: key of the model's argument that takes it; by default it becomes what
+                `configure_optimizers` returns.
+        """
+        self._add_choice(optimizer_class, nested_key, skip={"params"})
+        self.optimizers[nested_key] = (optimizer_class, link_to)
+
+    def add_lr_scheduler_args(
+        self,
+        lr_scheduler_class: Choice = SCHEDULERS,
+        nested_key: str = "lr_scheduler",
+        link_to: str = AUTOMATIC,
+    ) -> None:
+        """Add a learning rate scheduler; arguments as for `add_optimizer_args`."""
+        self._add_choice(lr_scheduler_class, nested_key, skip={"optimizer"})
+        self.lr_schedulers[nested_key] = (lr_scheduler_class, link_to)
+
+    def _add_choice(self, choice: Choice, key: str, skip: set[str]) -> None:
+        settings: dict[str, Any] = {"instantiate": False, "fail_untyped": False}
+        if isinstance(choice, tuple):
+            self.add_subclass_arguments(choice, key, skip=skip, **settings)
+        else:
+            self.add_class_arguments(
+                choice, key, skip=skip, sub_configs=True, **settings
+            )
+
+
+OptimizerCallable = Callable[[Iterable[Any]], Optimizer]
+LRSchedulerCallable = Callable[[Optimizer], LRScheduler | ReduceLROnPlateau]
