@@ -1,9 +1,53 @@
-"""Where a fit stands: plain counters that a checkpoint can carry."""
+"""Where a run stands: what a trainer does, and counters that a checkpoint can carry."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
+from enum import Enum
 from typing import Any
+
+
+class TrainerFn(str, Enum):
+    """What a trainer was asked to do."""
+
+    FITTING = "fit"
+    VALIDATING = "validate"
+    TESTING = "test"
+    PREDICTING = "predict"
+
+
+class TrainerStatus(str, Enum):
+    """How a run stands."""
+
+    INITIALIZING = "initializing"
+    RUNNING = "running"
+    FINISHED = "finished"
+    INTERRUPTED = "interrupted"
+
+
+class TrainerState:
+    """What a trainer does now.
+
+    Attributes:
+        fn: the entry point that runs or ran last.
+        status: how it stands.
+        stage: `train`, `sanity_check`, `validate`, `test`, `predict`, or None in between.
+    """
+
+    def __init__(self, fn: TrainerFn | None = None) -> None:
+        self.fn = fn
+        self.status = TrainerStatus.RUNNING if fn else TrainerStatus.INITIALIZING
+        self.stage: str | None = None
+
+    @property
+    def finished(self) -> bool:
+        """The run came to its end."""
+        return self.status == TrainerStatus.FINISHED
+
+    @property
+    def stopped(self) -> bool:
+        """The run is over, one way or the other."""
+        return self.status in (TrainerStatus.FINISHED, TrainerStatus.INTERRUPTED)
 
 
 class Phase:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from datetime import timedelta
-from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +19,7 @@ from scaffold_runtime.callbacks import (
     ProgressBar,
     RichProgressBar,
 )
-from scaffold_runtime.checkpoint import read_checkpoint, write_checkpoint
+from scaffold_runtime.checkpoint import write_checkpoint
 from scaffold_runtime.data import DataModule
 from scaffold_runtime.engine import Engine
 from scaffold_runtime.errors import MisconfigurationError
@@ -32,64 +29,26 @@ from scaffold_runtime.loggers import CSVLogger, DummyLogger, Logger
 from scaffold_runtime.loops import evaluation, loading, resume, training
 from scaffold_runtime.loops.finite import check_loss
 from scaffold_runtime.loops.hooks import Hooks, is_overridden
-from scaffold_runtime.loops.step_plan import StepPlan, plan_step
+from scaffold_runtime.loops.run import running
+from scaffold_runtime.loops.step_plan import StepPlan
 from scaffold_runtime.metrics import MetricRecorder, Metrics
 from scaffold_runtime.module import Module
 from scaffold_runtime.optimization import (
     ManagedOptimizer,
     SchedulerConfig,
-    parse_optimizers,
 )
 from scaffold_runtime.profilers import Profiler
-from scaffold_runtime.progress import FitProgress
-from scaffold_runtime.stops import RunStopped, StopSignals
+from scaffold_runtime.progress import (
+    FitProgress,
+    TrainerFn,
+    TrainerState,
+    TrainerStatus,
+)
+from scaffold_runtime.stops import StopSignals
 from scaffold_runtime.strategies import Strategy
 
 DEFAULT_EPOCHS = 1000
 LOG_FOLDER = "lightning_logs"
-
-
-class TrainerFn(str, Enum):
-    """What a trainer was asked to do."""
-
-    FITTING = "fit"
-    VALIDATING = "validate"
-    TESTING = "test"
-    PREDICTING = "predict"
-
-
-class TrainerStatus(str, Enum):
-    """How a run stands."""
-
-    INITIALIZING = "initializing"
-    RUNNING = "running"
-    FINISHED = "finished"
-    INTERRUPTED = "interrupted"
-
-
-class TrainerState:
-    """What a trainer does now.
-
-    Attributes:
-        fn: the entry point that runs or ran last.
-        status: how it stands.
-        stage: `train`, `sanity_check`, `validate`, `test`, `predict`, or None in between.
-    """
-
-    def __init__(self, fn: TrainerFn | None = None) -> None:
-        self.fn = fn
-        self.status = TrainerStatus.RUNNING if fn else TrainerStatus.INITIALIZING
-        self.stage: str | None = None
-
-    @property
-    def finished(self) -> bool:
-        """The run came to its end."""
-        return self.status == TrainerStatus.FINISHED
-
-    @property
-    def stopped(self) -> bool:
-        """The run is over, one way or the other."""
-        return self.status in (TrainerStatus.FINISHED, TrainerStatus.INTERRUPTED)
 
 
 class Trainer:
@@ -137,6 +96,16 @@ class Trainer:
         check_finite: stop before a step whose loss, or gradient norm where it is computed,
             is not finite.
         on_nonfinite: `stop`, or `skip` the step on all ranks.
+
+    Attributes:
+        engine: device, precision and distribution.
+        strategy: the engine's strategy.
+        callbacks: every callback, in the order they are called.
+        loggers: every logger.
+        global_rank: index of this process among all; `local_rank` on its machine.
+        world_size: number of processes; `num_devices` on this machine.
+        should_stop: set it to end the fit after this batch.
+        interrupted: the last run was stopped by a signal.
 
     Raises:
         MisconfigurationError: an argument cannot work, alone or with the others.
@@ -191,8 +160,8 @@ class Trainer:
             enable_model_summary = check_finite = False
             num_sanity_val_steps = 0
         self.barebones = barebones
-        self.distributed = False
         self.engine = Engine(accelerator, strategy, devices, num_nodes, precision)
+        self._take_place()
         self.default_root_dir = os.fspath(default_root_dir or os.getcwd())
         self.fast_dev_run = _count_of_trial(fast_dev_run)
         self.max_epochs, self.min_epochs = max_epochs, min_epochs
@@ -236,6 +205,16 @@ class Trainer:
         self._start_afresh()
 
     # --- construction -----------------------------------------------------------------
+
+    def _take_place(self) -> None:
+        """What the engine knows, at hand for loops, modules and callbacks."""
+        engine, place = self.engine, self.engine.place
+        self.strategy, self.precision = engine.strategy, engine.precision.name
+        self.world_size, self.num_nodes = engine.world_size, engine.num_nodes
+        self.distributed = engine.world_size > 1
+        self.device_ids, self.num_devices = engine.device_ids, len(engine.device_ids)
+        self.global_rank, self.local_rank = place.rank, place.local_rank
+        self.node_rank, self.is_global_zero = place.node_rank, place.rank == 0
 
     def _check_arguments(self, max_time: object) -> None:
         """Refuse what contradicts itself, and give epochs their default."""
@@ -365,7 +344,7 @@ class Trainer:
         self.optimizers: list[Optimizer] = []
         self.managed_optimizers: list[ManagedOptimizer] = []
         self.lr_scheduler_configs: list[SchedulerConfig] = []
-        self.recorder = self._idle_recorder()
+        self.recorder = self.train_recorder = self.eval_recorder = _idle_recorder()
         self.ckpt_path: str | None = None
         self.num_training_batches: int | float = float("inf")
         self.num_test_batches: list[int | float] = []
@@ -374,10 +353,10 @@ class Trainer:
         self.predict_loaders: list[EpochLoader] = []
         self.predict_batch_indices: list[int] | None = None
         self._kept = Metrics({}, {}, {})
-        self._forget_loaders()
-        self._reset_step()
+        self.forget_loaders()
+        self.reset_step()
 
-    def _forget_loaders(self) -> None:
+    def forget_loaders(self) -> None:
         """Every fit asks for its loaders anew."""
         self.train_loader: EpochLoader | None = None
         self.val_loaders: list[EpochLoader] = []
@@ -387,7 +366,7 @@ class Trainer:
         self.loaded_train_at = self.loaded_val_at = 0
         self.enable_validation = False
 
-    def _reset_step(self) -> None:
+    def reset_step(self) -> None:
         """What one batch tells the next."""
         self.is_last_batch = self.validation_due = self.skips_epoch = False
         self.is_stepping = True
@@ -422,7 +401,7 @@ class Trainer:
         if isinstance(train_dataloaders, DataModule):
             train_dataloaders, datamodule = None, train_dataloaders
         given = {"train": train_dataloaders, "validate": val_dataloaders}
-        with self._running(TrainerFn.FITTING, model, given, datamodule, ckpt_path):
+        with running(self, TrainerFn.FITTING, model, given, datamodule, ckpt_path):
             training.fit(self)
 
     def validate(
@@ -475,7 +454,7 @@ class Trainer:
         if isinstance(dataloaders, DataModule):
             dataloaders, datamodule = None, dataloaders
         stage = fn.value
-        with self._running(fn, model, {stage: dataloaders}, datamodule, ckpt_path):
+        with running(self, fn, model, {stage: dataloaders}, datamodule, ckpt_path):
             self._require_step(f"{'validation' if stage == 'validate' else stage}_step")
             loaders, counts = loading.load_evaluation_data(self, stage)
             if fn is TrainerFn.VALIDATING:
@@ -513,7 +492,7 @@ class Trainer:
             dataloaders, datamodule = None, dataloaders
         self.returns_predictions = return_predictions is not False
         given = {"predict": dataloaders}
-        with self._running(TrainerFn.PREDICTING, model, given, datamodule, ckpt_path):
+        with running(self, TrainerFn.PREDICTING, model, given, datamodule, ckpt_path):
             loaders, counts = loading.load_evaluation_data(self, "predict")
             self.predict_loaders, self.num_predict_batches = loaders, counts
             self.begin_stage("predict")
@@ -528,211 +507,7 @@ class Trainer:
                 f"{type(self.module).__name__} has no {name}: define it first."
             )
 
-    # --- a run ------------------------------------------------------------------------
-
-    @contextmanager
-    def _running(
-        self,
-        fn: TrainerFn,
-        model: Module | None,
-        given: dict[str, Any],
-        datamodule: DataModule | None,
-        ckpt_path: str | os.PathLike[str] | None,
-    ) -> Iterator[None]:
-        """Everything around a loop: set up before it, end well or badly after it."""
-        self.engine.launch()
-        self.distributed = self.engine.world_size > 1
-        reuses_module = model is None
-        self.state = TrainerState(fn)
-        self._attach(model, given, datamodule)
-        try:
-            with self.signals if fn is TrainerFn.FITTING else _nothing():
-                path = self._path_to_load(ckpt_path, reuses_module)
-                self._set_up(fn, path)
-                with torch.autograd.set_detect_anomaly(self.detect_anomaly):
-                    yield
-                self._finish(fn)
-        except (KeyboardInterrupt, RunStopped) as interruption:
-            self._interrupt(interruption)
-        except BaseException as error:
-            self._fail(error)
-            raise
-
-    def _attach(
-        self, model: Module | None, given: dict[str, Any], datamodule: DataModule | None
-    ) -> None:
-        """Connect trainer, module and data module."""
-        if model is not None:
-            self.module = _unwrap_compiled(model)
-            self.datamodule = datamodule
-        elif self.module is None:
-            raise MisconfigurationError(
-                f"{self.state.fn.value if self.state.fn else 'This'} needs a module: pass"
-                " one, or fit one first."
-            )
-        elif datamodule is not None or any(v is not None for v in given.values()):
-            self.datamodule = datamodule
-        if not isinstance(self.module, Module):
-            raise MisconfigurationError(
-                f"Trainer takes a Module (LightningModule), and got a"
-                f" {type(self.module).__name__}: inherit from it."
-            )
-        self.source = loading.DataSource(self.module, self.datamodule, given)
-        self.module.trainer = self
-        if self.datamodule is not None:
-            self.datamodule.trainer = self
-
-    def _path_to_load(
-        self, ckpt_path: str | os.PathLike[str] | None, reuses_module: bool
-    ) -> str | None:
-        if ckpt_path is not None:
-            return os.fspath(ckpt_path)
-        if reuses_module and self.checkpoint_callback is not None:
-            return "best"
-        return None
-
-    def _set_up(self, fn: TrainerFn, ckpt_path: str | None) -> None:
-        """From `configure_callbacks` to the loop's first hook, in the documented order."""
-        fitting, module = fn is TrainerFn.FITTING, self.module
-        self._attach_module_callbacks()
-        self._prepare_data()
-        self._leave_loop()
-        if fitting:
-            self._forget_loaders()
-            self._reset_step()
-        stage = fn.value
-        self._call_setup(stage)
-        module.configure_model()
-        self.hooks = Hooks(self, module, self.callbacks)
-        if self.sync_batchnorm and self.distributed:
-            torch.nn.SyncBatchNorm.convert_sync_batchnorm(module)
-        self.engine.prepare_module(module)
-        path = resume.find_checkpoint(self, ckpt_path)
-        self.ckpt_path = None if path is None else str(path)
-        content = None if path is None else read_checkpoint(path)
-        if content is not None and path is not None:
-            resume.load_weights(self, content, path)
-            if fitting:
-                resume.load_seed(self, content)
-                resume.load_callbacks(self, content)
-        self.train_recorder = evaluation.new_recorder(self, training=True)
-        self.eval_recorder = evaluation.new_recorder(self, training=False)
-        self.forget_metrics()
-        if fitting:
-            self._configure_optimizers()
-            self.hooks.call("on_fit_start")
-        self._log_hyperparameters()
-        if fitting:
-            if content is not None and path is not None:
-                resume.load_training_state(self, content, path)
-            self.plan = plan_step(self)
-        self.transfer = loading.bind_transfer(self)
-        self.engine.barrier("run")
-        module.zero_grad()
-
-    def _attach_module_callbacks(self) -> None:
-        """A module's callbacks take the place of the trainer's of the same type."""
-        brought = self.module.configure_callbacks()
-        extra = [brought] if isinstance(brought, Callback) else list(brought)
-        if extra:
-            types = {type(callback) for callback in extra}
-            kept = [cb for cb in self.callbacks if type(cb) not in types]
-            self.callbacks = sorted([*kept, *extra], key=lambda cb: cb.runs_last)
-
-    def _prepare_data(self) -> None:
-        """`prepare_data` in one process of each machine, or in one of all."""
-        for owner in (self.datamodule, self.module):
-            if owner is not None:
-                each = owner.prepare_data_per_node
-                if (self.local_rank if each else self.global_rank) == 0:
-                    owner.prepare_data()
-        self.engine.barrier("prepare_data")
-
-    def _call_setup(self, stage: str) -> None:
-        for logger in self.loggers:
-            _ = getattr(logger, "experiment", None)
-        self.engine.barrier("setup")
-        if self.datamodule is not None:
-            self.datamodule.setup(stage)
-        for callback in self.callbacks:
-            callback.setup(self, self.module, stage)
-        self.module.setup(stage)
-
-    def _configure_optimizers(self) -> None:
-        module = self.module
-        found = parse_optimizers(
-            module.configure_optimizers(), module.automatic_optimization
-        )
-        self.optimizers, self.lr_scheduler_configs = found
-
-        def step(optimizer: Optimizer, closure: Any) -> Any:
-            return training.take_step(self, optimizer, closure)
-
-        self.managed_optimizers = [ManagedOptimizer(o, step) for o in self.optimizers]
-        for managed in self.managed_optimizers:
-            managed.module = module  # type: ignore[attr-defined]
-
-    def _log_hyperparameters(self) -> None:
-        """Send what module and data module have saved to the loggers.
-
-        Raises:
-            MisconfigurationError: both have saved one name with different values.
-        """
-        owners = [o for o in (self.module, self.datamodule) if o and o._log_hyperparams]
-        merged: dict[str, Any] = {}
-        for owner in owners:
-            for key, value in dict(owner.hparams_initial).items():
-                if key in merged and merged[key] != value:
-                    raise MisconfigurationError(
-                        f"Module and data module both save the hyperparameter {key!r}, with"
-                        " different values: rename one, or save with logger=False."
-                    )
-                merged[key] = value
-        for logger in self.loggers:
-            if owners:
-                logger.log_hyperparams(merged)
-            logger.log_graph(self.module)
-            logger.save()
-
-    def _finish(self, fn: TrainerFn) -> None:
-        """After a loop that came to its end."""
-        if fn is TrainerFn.FITTING:
-            self._leave_loop()
-            self.hooks.call("on_fit_end")
-        self._leave_loop()
-        self._tear_down(fn.value)
-        for logger in self.loggers:
-            logger.finalize("success")
-        self.profiler.finish(self.log_dir)
-        self.state.status, self.state.stage = TrainerStatus.FINISHED, None
-
-    def _tear_down(self, stage: str) -> None:
-        if self.datamodule is not None:
-            self.datamodule.teardown(stage)
-        for callback in self.callbacks:
-            callback.teardown(self, self.module, stage)
-        self.module.teardown(stage)
-
-    def _interrupt(self, interruption: BaseException) -> None:
-        """End a run that was asked to stop, with the code that says by what."""
-        rank_zero_info(f"{interruption or 'The run was interrupted.'}")
-        self.interrupted = True
-        self._fail(interruption)
-        code = interruption.exit_code if isinstance(interruption, RunStopped) else 130
-        sys.exit(code)
-
-    def _fail(self, error: BaseException) -> None:
-        """Tell everybody that the run ends by an exception."""
-        self.state.status = TrainerStatus.INTERRUPTED
-        self._leave_loop()
-        for callback in self.callbacks:
-            callback.on_exception(self, self.module, error)
-        if self.datamodule is not None:
-            self.datamodule.on_exception(error)
-        self.module.on_exception(error)
-        for logger in self.loggers:
-            logger.finalize("failed")
-        self.state.stage = None
+    # --- what the loops tell it -------------------------------------------------------
 
     def begin_stage(self, stage: str) -> None:
         """Turn to a stage: what is logged from now on belongs to it."""
@@ -741,15 +516,10 @@ class Trainer:
         self.recorder = self.train_recorder if training_stage else self.eval_recorder
         self.shows_epoch = False
 
-    def _leave_loop(self) -> None:
+    def leave_loop(self) -> None:
         """Nothing can be logged until a stage begins."""
         self.keep_metrics()
-        self.recorder = self._idle_recorder()
-
-    @staticmethod
-    def _idle_recorder() -> MetricRecorder:
-        """A recorder that belongs to no loop: it has no hook, so it refuses to log."""
-        return MetricRecorder(training=False)
+        self.recorder = _idle_recorder()
 
     def run_backward(self, loss: torch.Tensor, *args: Any, **kwargs: Any) -> None:
         """A backward pass of manual optimization: hooks, scaling, the module's own."""
@@ -958,56 +728,6 @@ class Trainer:
     # --- places, devices, parts -------------------------------------------------------
 
     @property
-    def strategy(self) -> Strategy:
-        """The strategy."""
-        return self.engine.strategy
-
-    @property
-    def precision(self) -> str:
-        """The precision's name."""
-        return self.engine.precision.name
-
-    @property
-    def world_size(self) -> int:
-        """Number of processes in all."""
-        return self.engine.world_size
-
-    @property
-    def num_devices(self) -> int:
-        """Processes on this machine."""
-        return len(self.engine.device_ids)
-
-    @property
-    def num_nodes(self) -> int:
-        """Number of machines."""
-        return self.engine.num_nodes
-
-    @property
-    def device_ids(self) -> list[int]:
-        """Indices of the devices used on this machine."""
-        return self.engine.device_ids
-
-    @property
-    def global_rank(self) -> int:
-        """Index of this process among all."""
-        return self.engine.rank
-
-    @property
-    def local_rank(self) -> int:
-        """Index of this process on its machine."""
-        return self.engine.place.local_rank
-
-    @property
-    def node_rank(self) -> int:
-        """Index of this machine."""
-        return self.engine.place.node_rank
-
-    @property
-    def is_global_zero(self) -> bool:
-        """This is rank 0."""
-        return self.engine.is_global_zero
-
-    @property
     def lightning_module(self) -> Module:
         """The module."""
         return self.module
@@ -1138,25 +858,9 @@ def _set_backends(
         torch.backends.cudnn.benchmark = benchmark
 
 
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
-
-
-def _unwrap_compiled(model: Any) -> Module:
-    """The module itself; its steps stay compiled when it was."""
-    original = getattr(model, "_orig_mod", None)
-    if original is None:
-        return model  # type: ignore[no-any-return]
-    for step in (
-        "forward",
-        "training_step",
-        "validation_step",
-        "test_step",
-        "predict_step",
-    ):
-        setattr(original, step, model.dynamo_ctx(getattr(original, step)))
-    return original  # type: ignore[no-any-return]
+def _idle_recorder() -> MetricRecorder:
+    """A recorder that belongs to no loop: it has no hook, so it refuses to log."""
+    return MetricRecorder(training=False)
 
 
 def _one_or_all(loaders: list[EpochLoader]) -> Any:

@@ -12,8 +12,8 @@ from torch import nn
 from scaffold_runtime.engine import move_batch
 from scaffold_runtime.errors import MisconfigurationError
 from scaffold_runtime.loader import EpochLoader
-from scaffold_runtime.loops.loading import load_validation_data
 from scaffold_runtime.loops.hooks import takes_argument
+from scaffold_runtime.loops.loading import load_validation_data
 from scaffold_runtime.metrics import MetricRecorder
 from scaffold_runtime.progress import Phase
 from scaffold_runtime.seed import isolated_random_state

@@ -1,0 +1,265 @@
+"""Everything around a loop: what is set up before it, and how it ends, well or badly."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.optim import Optimizer
+
+from scaffold_runtime.callback import Callback
+from scaffold_runtime.checkpoint import read_checkpoint
+from scaffold_runtime.data import DataModule
+from scaffold_runtime.errors import MisconfigurationError
+from scaffold_runtime.launch import rank_zero_info
+from scaffold_runtime.loops import evaluation, loading, resume, training
+from scaffold_runtime.loops.hooks import Hooks
+from scaffold_runtime.loops.step_plan import plan_step
+from scaffold_runtime.module import Module
+from scaffold_runtime.optimization import ManagedOptimizer, parse_optimizers
+from scaffold_runtime.progress import TrainerFn, TrainerState, TrainerStatus
+from scaffold_runtime.stops import RunStopped
+
+if TYPE_CHECKING:
+    from scaffold_runtime.trainer import Trainer
+
+
+@contextmanager
+def running(
+    trainer: Trainer,
+    fn: TrainerFn,
+    model: Module | None,
+    given: dict[str, Any],
+    datamodule: DataModule | None,
+    ckpt_path: str | os.PathLike[str] | None,
+) -> Iterator[None]:
+    """Everything around a loop: set up before it, end well or badly after it."""
+    trainer.engine.launch()
+    reuses_module = model is None
+    trainer.state = TrainerState(fn)
+    _attach(trainer, model, given, datamodule)
+    try:
+        with trainer.signals if fn is TrainerFn.FITTING else nullcontext():
+            path = _path_to_load(trainer, ckpt_path, reuses_module)
+            _set_up(trainer, fn, path)
+            with torch.autograd.set_detect_anomaly(trainer.detect_anomaly):
+                yield
+            _finish(trainer, fn)
+    except (KeyboardInterrupt, RunStopped) as interruption:
+        _interrupt(trainer, interruption)
+    except BaseException as error:
+        _fail(trainer, error)
+        raise
+
+
+def _attach(
+    trainer: Trainer,
+    model: Module | None,
+    given: dict[str, Any],
+    datamodule: DataModule | None,
+) -> None:
+    """Connect trainer, module and data module."""
+    if model is not None:
+        trainer.module = _unwrap_compiled(model)
+        trainer.datamodule = datamodule
+    elif trainer.module is None:
+        raise MisconfigurationError(
+            f"{trainer.state.fn.value if trainer.state.fn else 'This'} needs a module: pass"
+            " one, or fit one first."
+        )
+    elif datamodule is not None or any(v is not None for v in given.values()):
+        trainer.datamodule = datamodule
+    if not isinstance(trainer.module, Module):
+        raise MisconfigurationError(
+            f"Trainer takes a Module (LightningModule), and got a"
+            f" {type(trainer.module).__name__}: inherit from it."
+        )
+    trainer.source = loading.DataSource(trainer.module, trainer.datamodule, given)
+    trainer.module.trainer = trainer
+    if trainer.datamodule is not None:
+        trainer.datamodule.trainer = trainer
+
+
+def _path_to_load(
+    trainer: Trainer, ckpt_path: str | os.PathLike[str] | None, reuses_module: bool
+) -> str | None:
+    if ckpt_path is not None:
+        return os.fspath(ckpt_path)
+    if reuses_module and trainer.checkpoint_callback is not None:
+        return "best"
+    return None
+
+
+def _set_up(trainer: Trainer, fn: TrainerFn, ckpt_path: str | None) -> None:
+    """From `configure_callbacks` to the loop's first hook, in the documented order."""
+    fitting, module = fn is TrainerFn.FITTING, trainer.module
+    _attach_module_callbacks(trainer)
+    _prepare_data(trainer)
+    trainer.leave_loop()
+    if fitting:
+        trainer.forget_loaders()
+        trainer.reset_step()
+    stage = fn.value
+    _call_setup(trainer, stage)
+    module.configure_model()
+    trainer.hooks = Hooks(trainer, module, trainer.callbacks)
+    if trainer.sync_batchnorm and trainer.distributed:
+        torch.nn.SyncBatchNorm.convert_sync_batchnorm(module)
+    trainer.engine.prepare_module(module)
+    path = resume.find_checkpoint(trainer, ckpt_path)
+    trainer.ckpt_path = None if path is None else str(path)
+    content = None if path is None else read_checkpoint(path)
+    if content is not None and path is not None:
+        resume.load_weights(trainer, content, path)
+        if fitting:
+            resume.load_seed(trainer, content)
+            resume.load_callbacks(trainer, content)
+    trainer.train_recorder = evaluation.new_recorder(trainer, training=True)
+    trainer.eval_recorder = evaluation.new_recorder(trainer, training=False)
+    trainer.forget_metrics()
+    if fitting:
+        _configure_optimizers(trainer)
+        trainer.hooks.call("on_fit_start")
+    _log_hyperparameters(trainer)
+    if fitting:
+        if content is not None and path is not None:
+            resume.load_training_state(trainer, content, path)
+        trainer.plan = plan_step(trainer)
+    trainer.transfer = loading.bind_transfer(trainer)
+    trainer.engine.barrier("run")
+    module.zero_grad()
+
+
+def _attach_module_callbacks(trainer: Trainer) -> None:
+    """A module's callbacks take the place of the trainer's of the same type."""
+    brought = trainer.module.configure_callbacks()
+    extra = [brought] if isinstance(brought, Callback) else list(brought)
+    if extra:
+        types = {type(callback) for callback in extra}
+        kept = [cb for cb in trainer.callbacks if type(cb) not in types]
+        trainer.callbacks = sorted([*kept, *extra], key=lambda cb: cb.runs_last)
+
+
+def _prepare_data(trainer: Trainer) -> None:
+    """`prepare_data` in one process of each machine, or in one of all."""
+    for owner in (trainer.datamodule, trainer.module):
+        if owner is not None:
+            each = owner.prepare_data_per_node
+            if (trainer.local_rank if each else trainer.global_rank) == 0:
+                owner.prepare_data()
+    trainer.engine.barrier("prepare_data")
+
+
+def _call_setup(trainer: Trainer, stage: str) -> None:
+    for logger in trainer.loggers:
+        _ = getattr(logger, "experiment", None)
+    trainer.engine.barrier("setup")
+    if trainer.datamodule is not None:
+        trainer.datamodule.setup(stage)
+    for callback in trainer.callbacks:
+        callback.setup(trainer, trainer.module, stage)
+    trainer.module.setup(stage)
+
+
+def _configure_optimizers(trainer: Trainer) -> None:
+    module = trainer.module
+    found = parse_optimizers(
+        module.configure_optimizers(), module.automatic_optimization
+    )
+    trainer.optimizers, trainer.lr_scheduler_configs = found
+
+    def step(optimizer: Optimizer, closure: Any) -> Any:
+        return training.take_step(trainer, optimizer, closure)
+
+    trainer.managed_optimizers = [ManagedOptimizer(o, step) for o in trainer.optimizers]
+    for managed in trainer.managed_optimizers:
+        managed.module = module  # type: ignore[attr-defined]
+
+
+def _log_hyperparameters(trainer: Trainer) -> None:
+    """Send what module and data module have saved to the loggers.
+
+    Raises:
+        MisconfigurationError: both have saved one name with different values.
+    """
+    owners = [
+        o for o in (trainer.module, trainer.datamodule) if o and o._log_hyperparams
+    ]
+    merged: dict[str, Any] = {}
+    for owner in owners:
+        for key, value in dict(owner.hparams_initial).items():
+            if key in merged and merged[key] != value:
+                raise MisconfigurationError(
+                    f"Module and data module both save the hyperparameter {key!r}, with"
+                    " different values: rename one, or save with logger=False."
+                )
+            merged[key] = value
+    for logger in trainer.loggers:
+        if owners:
+            logger.log_hyperparams(merged)
+        logger.log_graph(trainer.module)
+        logger.save()
+
+
+def _finish(trainer: Trainer, fn: TrainerFn) -> None:
+    """After a loop that came to its end."""
+    if fn is TrainerFn.FITTING:
+        trainer.leave_loop()
+        trainer.hooks.call("on_fit_end")
+    trainer.leave_loop()
+    _tear_down(trainer, fn.value)
+    for logger in trainer.loggers:
+        logger.finalize("success")
+    trainer.profiler.finish(trainer.log_dir)
+    trainer.state.status, trainer.state.stage = TrainerStatus.FINISHED, None
+
+
+def _tear_down(trainer: Trainer, stage: str) -> None:
+    if trainer.datamodule is not None:
+        trainer.datamodule.teardown(stage)
+    for callback in trainer.callbacks:
+        callback.teardown(trainer, trainer.module, stage)
+    trainer.module.teardown(stage)
+
+
+def _interrupt(trainer: Trainer, interruption: BaseException) -> None:
+    """End a run that was asked to stop, with the code that says by what."""
+    rank_zero_info(f"{interruption or 'The run was interrupted.'}")
+    trainer.interrupted = True
+    _fail(trainer, interruption)
+    code = interruption.exit_code if isinstance(interruption, RunStopped) else 130
+    sys.exit(code)
+
+
+def _fail(trainer: Trainer, error: BaseException) -> None:
+    """Tell everybody that the run ends by an exception."""
+    trainer.state.status = TrainerStatus.INTERRUPTED
+    trainer.leave_loop()
+    for callback in trainer.callbacks:
+        callback.on_exception(trainer, trainer.module, error)
+    if trainer.datamodule is not None:
+        trainer.datamodule.on_exception(error)
+    trainer.module.on_exception(error)
+    for logger in trainer.loggers:
+        logger.finalize("failed")
+    trainer.state.stage = None
+
+
+def _unwrap_compiled(model: Any) -> Module:
+    """The module itself; its steps stay compiled when it was."""
+    original = getattr(model, "_orig_mod", None)
+    if original is None:
+        return model  # type: ignore[no-any-return]
+    for step in (
+        "forward",
+        "training_step",
+        "validation_step",
+        "test_step",
+        "predict_step",
+    ):
+        setattr(original, step, model.dynamo_ctx(getattr(original, step)))
+    return original  # type: ignore[no-any-return]
