@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from scaffold.errors import UsageError, did_you_mean, quoted
 
 if TYPE_CHECKING:
-    from scaffold.template import Template
+    from scaffold.template import Kind, Template
 
 _PACKAGED = Path(__file__).parent / "data"
 ROOT = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[1]
@@ -40,6 +40,50 @@ def task(name: str) -> Template:
             f"there is no task {quoted(name)}: {did_you_mean(name, task_names())}"
         )
     return _load(ROOT, name)
+
+
+def kind_names() -> list[str]:
+    """Return the kinds of components that `scaffold add` can add."""
+    return _subfolders(ROOT / "templates" / "components")
+
+
+def kind(name: str) -> Kind:
+    """Return the kind of components called `name`.
+
+    Raises:
+        UsageError: there is no such kind.
+        TemplateError: its folder breaks the format's rules.
+    """
+    if name not in kind_names():
+        raise UsageError(
+            f"there is no kind {quoted(name)}: {did_you_mean(name, kind_names())}"
+        )
+    from scaffold.template import load_kind
+
+    folder = ROOT / "templates" / "components" / name
+    return load_kind(folder, _subfolders(folder))
+
+
+def component(kind_name: str, variant: str) -> Template:
+    """Return the template of a component.
+
+    Raises:
+        UsageError: there is no such kind or variant.
+        TemplateError: its folder breaks the format's rules.
+    """
+    variants = kind(kind_name).variants
+    if variant not in variants:
+        raise UsageError(
+            f"there is no {kind_name} {quoted(variant)}: {did_you_mean(variant, variants)}"
+        )
+    return _load_component(ROOT, kind_name, variant)
+
+
+@cache
+def _load_component(root: Path, kind_name: str, variant: str) -> Template:
+    from scaffold.template import load
+
+    return load(variant, (root / "templates" / "components" / kind_name / variant,))
 
 
 @cache

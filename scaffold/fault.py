@@ -13,6 +13,12 @@ POINTS = (
     "new.staging",
     "new.staged",
     "new.renamed",
+    "journal.staging",
+    "journal.staged",
+    "journal.committed",
+    "journal.replacing",
+    "journal.replaced",
+    "journal.kept",
 )
 
 _passes: Counter[str] = Counter()

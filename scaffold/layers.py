@@ -7,6 +7,9 @@ from pathlib import Path, PurePosixPath
 from scaffold.errors import TemplateError
 from scaffold.template import Template
 
+# A component's edits of other files are rendered like its files, under this name.
+WIRING = ".scaffold-wiring.toml"
+
 _IGNORED = {"__pycache__", ".DS_Store", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
 
 # `trim_blocks` and `lstrip_blocks` let `{% include %}` on a line of its own vanish.
@@ -19,8 +22,7 @@ _envops:
   lstrip_blocks: true
   keep_trailing_newline: true
   undefined: jinja2.StrictUndefined
-_exclude:
-"""
+_exclude: """
 
 
 def sources(template: Template, part: str = "files") -> dict[str, Path]:
@@ -52,12 +54,16 @@ def sources(template: Template, part: str = "files") -> dict[str, Path]:
 
 def write_copier_template(template: Template, folder: Path) -> None:
     """Write all layers of `template` as one Copier template into the new `folder`."""
-    folder.mkdir()
+    (folder / "files").mkdir(parents=True)
     for part in ("files", "parts"):
         for name, source in sources(template, part).items():
             copy = folder / part / PurePosixPath(name)
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_bytes(source.read_bytes())
+    for layer in template.folders:
+        if (layer / "wiring.toml").is_file():
+            wiring = folder / "files" / WIRING
+            wiring.write_bytes((layer / "wiring.toml").read_bytes())
     (folder / "copier.yml").write_text(
         _COPIER_SETTINGS + _exclusions(template), encoding="utf-8"
     )
@@ -75,11 +81,11 @@ def conditions(template: Template) -> dict[str, str]:
 
 
 def _exclusions(template: Template) -> str:
-    """Return the lines of Copier's `_exclude` list that `only_if` stands for."""
+    """Return Copier's `_exclude` list, as YAML, that `only_if` stands for."""
     import json
 
     patterns = [
         f"{{% if not ({condition}) %}}{pattern}{{% endif %}}"
         for pattern, condition in template.only_if.items()
     ]
-    return "".join(f"  - {json.dumps(pattern)}\n" for pattern in patterns)
+    return json.dumps(patterns)

@@ -50,6 +50,10 @@ class Plan:
         root: the project's folder.
         operations: sorted by path.
         next: commands to try afterwards, as they work when typed.
+        details: what else `--json` shows.
+        title: how `scaffold history` calls it.
+        notes: what the user should know, or has to do by hand.
+        exit_code: 0 done, 3 one step left for the user, 4 conflicts.
     """
 
     command: str
@@ -57,6 +61,9 @@ class Plan:
     operations: tuple[Operation, ...]
     next: tuple[str, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
+    title: str = ""
+    notes: tuple[str, ...] = ()
+    exit_code: int = 0
 
     def summary(self) -> str:
         """Return what a person cares about: how many files of their own."""
@@ -65,15 +72,21 @@ class Plan:
 
     def lines(self) -> Iterator[str]:
         """Yield a line for each file, and one for each folder of machinery."""
-        folded: Counter[tuple[str, str]] = Counter()
-        for operation in self.operations:
-            folder = next((f for f in _FOLDED if operation.path.startswith(f)), None)
-            if folder is None:
-                yield f"{operation.action}  {operation.path}"
-            else:
-                folded[operation.action, folder] += 1
+        yield from self.own_lines()
+        folded = Counter(
+            (operation.action, folder)
+            for operation in self.operations
+            for folder in _FOLDED
+            if operation.path.startswith(folder)
+        )
         for (action, folder), count in sorted(folded.items()):
             yield f"{action}  {folder} ({count} files)"
+
+    def own_lines(self) -> Iterator[str]:
+        """Yield a line for each file that a person works with."""
+        for operation in self.operations:
+            if not operation.path.startswith(_FOLDED):
+                yield f"{operation.action}  {operation.path}"
 
     def diff(self) -> Iterator[str]:
         """Yield the lines of a unified diff of all files but the folded ones."""
@@ -88,6 +101,7 @@ class Plan:
             "dry_run": dry_run,
             **self.details,
             "operations": [operation.as_json() for operation in self.operations],
+            "notes": list(self.notes),
             "next": list(self.next),
         }
 

@@ -49,8 +49,9 @@ class Question:
     @property
     def metavar(self) -> str:
         """What stands for the answer in help texts (`digits|folder`, INT)."""
-        if self.choices:
-            return "|".join(map(str, self.choices))
+        choices = "|".join(map(str, self.choices))
+        if choices and len(choices) < 40:
+            return choices
         return {str: "TEXT", int: "INT", float: "NUMBER"}.get(self.type, "TEXT")
 
     def summary(self) -> str:

@@ -20,8 +20,8 @@ Answers = dict[str, Value]
 _KEYS = {"description", "next", "questions", "only_if", "renames"}
 # What every template has besides its answers, and the words of the command line.
 RESERVED = frozenset("""
-    package project task runtime vendor toml yaml python
-    dest name set answers defaults dry_run diff json help from hook trust
+    package project task runtime vendor kind name class_name toml yaml python
+    dest set answers defaults dry_run diff json help from trust
     """.split())  # noqa: SIM905
 
 
@@ -58,14 +58,10 @@ class Template:
         Raises:
             UsageError: `package` is no package name, or an answer is unknown or bad.
         """
-        package = naming.package_name(package, taken=self.top_level_names())
+        naming.package_name(package, taken=self.top_level_names())
         return {
             **self.check_answers(chosen),
-            "package": package,
-            "project": naming.distribution_name(package),
-            "task": self.name,
-            "runtime": runtime_requirement(),
-            "vendor": vendor,
+            **project_variables(self.name, package, vendor),
         }
 
     def check_answers(self, chosen: Mapping[str, object]) -> Answers:
@@ -107,6 +103,17 @@ class Template:
         } | {"vendor"}
 
 
+def project_variables(task: str, package: str, vendor: bool) -> Answers:
+    """Return the variables that every template has besides its answers."""
+    return {
+        "package": package,
+        "project": naming.distribution_name(package),
+        "task": task,
+        "runtime": runtime_requirement(),
+        "vendor": vendor,
+    }
+
+
 def runtime_requirement() -> str:
     """Return the dependency line of a project: this minor version of the runtime."""
     major, minor = vendor.runtime_version().split(".")[:2]
@@ -140,18 +147,48 @@ def load(name: str, folders: tuple[Path, ...]) -> Template:
     )
 
 
+@dataclass(frozen=True)
+class Kind:
+    """A kind of components: `scaffold add <name>`.
+
+    Attributes:
+        name: the folder's.
+        description: one line.
+        default: the variant that is taken where none is named.
+        variants: the names of all.
+    """
+
+    name: str
+    description: str
+    default: str
+    variants: tuple[str, ...]
+
+
+def load_kind(folder: Path, variants: list[str]) -> Kind:
+    """Read the kind.toml of a kind of components.
+
+    Raises:
+        TemplateError: it is broken, or its default is no variant.
+    """
+    table = _read_toml(folder, "kind.toml", {"description", "default"})
+    if table.get("default") not in variants:
+        raise TemplateError(f"{folder.name}/kind.toml: 'default' names no variant.")
+    return Kind(folder.name, table["description"], table["default"], tuple(variants))
+
+
 def _read_table(folder: Path) -> dict[str, Any]:
-    path = folder / "template.toml"
-    where = f"{folder.name}/template.toml"
+    return _read_toml(folder, "template.toml", _KEYS)
+
+
+def _read_toml(folder: Path, name: str, keys: set[str]) -> dict[str, Any]:
+    where = f"{folder.name}/{name}"
     try:
-        table = toml_reader.loads(path.read_text(encoding="utf-8"))
+        table = toml_reader.loads((folder / name).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise TemplateError(
-            f"{folder} is no template: it has no template.toml."
-        ) from None
+        raise TemplateError(f"{folder} is no template: it has no {name}.") from None
     except toml_reader.TOMLDecodeError as error:
         raise TemplateError(f"{where}: {error}.") from None
-    unknown = set(table) - _KEYS
+    unknown = set(table) - keys
     if unknown:
         raise TemplateError(f"{where}: unknown key {min(unknown)!r}.")
     if not isinstance(table.get("description"), str):

@@ -55,6 +55,20 @@ def _read_file(path: Path) -> File:
     return File(content, script_mode(content))
 
 
+def on_disk(path: Path) -> File | None:
+    """Return the user's file at `path`, with its own permissions; None if none is there.
+
+    Only whether the owner may execute it counts: the rest is the user's umask.
+    """
+    try:
+        content = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None
+    if os.name == "nt":
+        return File(content, script_mode(content))
+    return File(content, 0o755 if path.stat().st_mode & 0o100 else 0o644)
+
+
 def write(tree: Mapping[str, File], folder: Path) -> None:
     """Write `tree` into the new folder `folder`.
 
@@ -65,11 +79,11 @@ def write(tree: Mapping[str, File], folder: Path) -> None:
     for relative, file in tree.items():
         path = folder / relative
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write_file(path, file)
+        write_file(path, file)
 
 
-def _write_file(path: Path, file: File) -> None:
-    """Create `path`; the user's umask applies as for any file they make."""
+def write_file(path: Path, file: File) -> None:
+    """Create `path`; the user's umask applies as to any file they make."""
     mode = 0o777 if file.mode & 0o100 else 0o666
     with open(path, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as new:
         new.write(file.content)

@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from scaffold import __version__
+from scaffold.cli.add import KindGroup
 from scaffold.cli.catalog import list_templates, show
 from scaffold.cli.new import TaskGroup
 from scaffold.errors import ScaffoldError
@@ -19,7 +20,7 @@ class _Commands(TyperGroup):
     """The commands in the order of a project's life."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        order = ("new", "list", "show")
+        order = ("new", "add", "list", "show")
         return sorted(self.commands, key=order.index)
 
 
@@ -39,6 +40,14 @@ app.add_typer(
     help="Make a new project.",
     no_args_is_help=True,
     subcommand_metavar="TASK [DEST] [OPTIONS]...",
+)
+app.add_typer(
+    typer.Typer(rich_markup_mode=None),
+    name="add",
+    cls=KindGroup,
+    help="Add a component to the project around you, and wire it in.",
+    no_args_is_help=True,
+    subcommand_metavar="KIND [NAME] [OPTIONS]...",
 )
 app.command("list")(list_templates)
 app.command("show")(show)

@@ -152,14 +152,14 @@ def test_a_disk_that_refuses_leaves_nothing(
     small_plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     written = iter(range(5))
-    write_file = tree._write_file
+    write_file = tree.write_file
 
     def refuse(path: Path, file: tree.File) -> None:
         if next(written, None) is None:
             raise OSError(code, os.strerror(code))
         write_file(path, file)
 
-    monkeypatch.setattr(tree, "_write_file", refuse)
+    monkeypatch.setattr(tree, "write_file", refuse)
     with pytest.raises(ScaffoldError, match=os.strerror(code)):
         new.apply_new(plan_for(small_plan, tmp_path / "a" / "x"))
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,84 @@
+"""`scaffold add KIND [NAME]` and `scaffold remove KIND NAME`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+from typer.core import TyperGroup
+
+from scaffold import catalog
+from scaffold.cli.flags import FlagValue, command, given
+from scaffold.cli.output import Diff, DryRun, Json, Settings
+
+if TYPE_CHECKING:
+    from scaffold.plan import Plan
+    from scaffold.project import Project
+    from scaffold.question import Question
+    from scaffold.template import Kind
+
+
+class KindGroup(TyperGroup):
+    """One command for each kind of component; a new folder is a new command."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the kinds."""
+        return catalog.kind_names()
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return the command that adds a component of the kind `cmd_name`."""
+        if ctx.resilient_parsing and cmd_name not in catalog.kind_names():
+            return None
+        return _command(catalog.kind(cmd_name))
+
+
+def _command(kind: Kind) -> Any:
+    def variants(incomplete: str) -> list[str]:
+        return [name for name in kind.variants if name.startswith(incomplete)]
+
+    name_argument = typer.Argument(
+        None,
+        metavar="NAME",
+        help=f"Its name; a variant's takes that: {', '.join(kind.variants)}.",
+        autocompletion=variants,
+        show_default=False,
+    )
+    from_option = typer.Option(
+        None, "--from", metavar="VARIANT", help="The variant.", autocompletion=variants
+    )
+
+    def add(
+        name: str | None = name_argument,
+        variant: str | None = from_option,
+        settings: Settings = [],  # noqa: B006  # Typer reads the default, nobody writes
+        dry_run: DryRun = False,
+        diff: Diff = False,
+        as_json: Json = False,
+        **flags: FlagValue,
+    ) -> None:
+        from scaffold.add import choose, plan_add
+        from scaffold.cli.project import carry_out
+        from scaffold.interview import parse_sets
+
+        template = choose(kind, name, variant)
+        chosen = parse_sets(template, settings)
+        for flag, value in flags.items():
+            if value not in (None, []):
+                template.question(flag)
+        chosen |= given(template.questions, flags)
+
+        def plan(project: Project) -> Plan:
+            return plan_add(project, kind, name, template, chosen)
+
+        carry_out(plan, dry_run, diff, as_json)
+
+    return command(kind.name, f"{kind.description}.", add, _questions(kind))
+
+
+def _questions(kind: Kind) -> list[Question]:
+    """Return the questions of all variants, each name once."""
+    questions: dict[str, Question] = {}
+    for variant in kind.variants:
+        for question in catalog.component(kind.name, variant).questions.values():
+            questions.setdefault(question.name, question)
+    return list(questions.values())

@@ -1,0 +1,81 @@
+"""What the commands in a project share: finding it, locking it, printing the outcome."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from scaffold.cli.output import print_json, print_preview
+
+if TYPE_CHECKING:
+    from scaffold.plan import Plan
+    from scaffold.project import Project
+
+
+def open_project() -> Project:
+    """Return the project around the current folder, after what a kill may have left."""
+    from scaffold import journal, project
+
+    root = project.find(Path.cwd())
+    if journal.is_pending(root):
+        with journal.exclusive(root):
+            _recover(root)
+    return project.Project.open(root)
+
+
+@contextmanager
+def locked_project(preview: bool) -> Iterator[Project]:
+    """Yield the project; no other command changes it meanwhile."""
+    from scaffold import journal, project
+
+    if preview:
+        yield open_project()
+        return
+    root = project.find(Path.cwd())
+    with journal.exclusive(root):
+        _recover(root)
+        yield project.Project.open(root)
+
+
+def _recover(root: Path) -> None:
+    from scaffold import journal
+
+    done = journal.recover(root)
+    if done is not None:
+        print(f"scaffold: {done}", file=sys.stderr)
+
+
+def carry_out(
+    make_plan: Callable[[Project], Plan], dry_run: bool, diff: bool, as_json: bool
+) -> None:
+    """Make a plan for the project around the current folder, and do what was asked."""
+    from scaffold import journal
+
+    preview = dry_run or diff
+    with locked_project(preview) as project:
+        plan = make_plan(project)
+        if plan.operations and not preview:
+            journal.apply(plan)
+    report(plan, preview, diff, as_json)
+
+
+def report(plan: Plan, preview: bool, diff: bool, as_json: bool) -> None:
+    """Print what happened, or would, and end with the plan's exit code."""
+    if as_json:
+        print_json(plan.as_json(dry_run=preview))
+    elif preview:
+        print_preview(plan, diff)
+    else:
+        for line in plan.own_lines():
+            print(line)
+    if not as_json:
+        for note in plan.notes:
+            print(note)
+        for line in plan.next if plan.operations and not preview else ():
+            print(f"  {line}")
+    raise typer.Exit(plan.exit_code)

@@ -1,0 +1,76 @@
+"""Typed edits of files that somebody else owns: on their meaning, not on their text.
+
+Each edit can be applied, recognised and reverted. It touches only the lines that it is
+about, so comments and layout stay; it is checked by reading the result back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from scaffold.errors import ScaffoldError, TemplateError
+from scaffold.tree import File, Tree
+from scaffold.wiring.edit import Edit, ShapeError
+from scaffold.wiring.toml_dependency import AddDependency
+from scaffold.wiring.yaml_list import AddListItem
+
+__all__ = ["Edit", "ShapeError", "apply", "parse", "wire"]
+
+_EDITS: Mapping[str, type[AddListItem | AddDependency]] = {
+    "yaml.add_list_item": AddListItem,
+    "toml.add_dependency": AddDependency,
+}
+
+
+def parse(table: Mapping[str, Any]) -> Edit:
+    """Return the edit that a `[[wire]]` table describes.
+
+    Raises:
+        TemplateError: there is no such edit, or it takes other keys.
+    """
+    settings = dict(table)
+    name = settings.pop("edit", None)
+    if name not in _EDITS:
+        raise TemplateError(f"wiring.toml: there is no edit {name!r}.")
+    try:
+        return _EDITS[name](**settings)
+    except TypeError:
+        raise TemplateError(f"wiring.toml: {name} does not take these keys.") from None
+
+
+def apply(edit: Edit, file: File, *, revert: bool = False) -> File:
+    """Return `file` with `edit` applied, or reverted; its line endings stay.
+
+    Raises:
+        ShapeError: the place that the edit is about is not there.
+        ScaffoldError: the file is no valid YAML or TOML.
+    """
+    from ruamel.yaml.error import YAMLError
+    from tomlkit.exceptions import TOMLKitError
+
+    text = file.content.decode()
+    plain = text.replace("\r\n", "\n")
+    try:
+        if edit.is_applied(plain) != revert:
+            return file
+        changed = edit.revert(plain) if revert else edit.apply(plain)
+    except (YAMLError, TOMLKitError) as error:
+        problem = " ".join(str(error).split())
+        raise ScaffoldError(f"{edit.file} is broken, correct it: {problem}.") from None
+    if plain != text:
+        changed = changed.replace("\n", "\r\n")
+    return File(changed.encode(), file.mode)
+
+
+def wire(files: Tree, edits: Iterable[Edit]) -> Tree:
+    """Return `files` with all `edits` applied in order, where their place is there."""
+    wired = dict(files)
+    for edit in edits:
+        if edit.file in wired:
+            try:
+                wired[edit.file] = apply(edit, wired[edit.file])
+            except ShapeError:
+                # A newer template may have no such place: the user was told at `add`.
+                continue
+    return wired

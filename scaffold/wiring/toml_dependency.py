@@ -1,0 +1,62 @@
+"""`toml.add_dependency`: one more requirement of a pyproject.toml."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from scaffold.wiring.edit import ShapeError
+
+
+@dataclass(frozen=True)
+class AddDependency:
+    """Add `requirement` ("wandb>=0.17") to `[project] dependencies`."""
+
+    file: str
+    requirement: str
+
+    def is_applied(self, text: str) -> bool:
+        """Tell whether the project depends on the package, in whichever version."""
+        name = _name(self.requirement)
+        return any(_name(str(entry)) == name for entry in _dependencies(text)[1])
+
+    def apply(self, text: str) -> str:
+        """Return `text` with the requirement as the last one."""
+        document, dependencies = _dependencies(text)
+        dependencies.append(self.requirement)
+        return _dumps(document)
+
+    def revert(self, text: str) -> str:
+        """Return `text` without the requirement."""
+        document, dependencies = _dependencies(text)
+        if self.requirement not in dependencies:
+            # The user asks for another version by now: it is theirs.
+            raise ShapeError(self.requirement)
+        dependencies.remove(self.requirement)
+        return _dumps(document)
+
+    def snippet(self) -> tuple[str, str]:
+        """Return the requirement in quotes, and the list that it belongs to."""
+        return f'"{self.requirement}",', f"dependencies in [project] of {self.file}"
+
+
+def _dependencies(text: str) -> tuple[Any, Any]:
+    import tomlkit
+
+    document = tomlkit.parse(text)
+    project = document.get("project")
+    if project is None or not isinstance(project.get("dependencies"), list):
+        raise ShapeError("dependencies")
+    return document, project["dependencies"]
+
+
+def _dumps(document: Any) -> str:
+    import tomlkit
+
+    return tomlkit.dumps(document)
+
+
+def _name(requirement: str) -> str:
+    found = re.match(r"[A-Za-z0-9._-]+", requirement.strip())
+    return re.sub(r"[-_.]+", "-", found[0]).lower() if found else requirement
