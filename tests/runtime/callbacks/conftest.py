@@ -1,10 +1,11 @@
 import warnings
 
 import pytest
-import scaffold_runtime as L
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
+
+import scaffold_runtime as L
 
 
 class Net(L.LightningModule):

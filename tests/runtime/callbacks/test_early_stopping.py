@@ -2,8 +2,9 @@ import logging
 import math
 
 import pytest
-import scaffold_runtime as L
 import torch
+
+import scaffold_runtime as L
 from scaffold_runtime.callbacks import EarlyStopping, ModelCheckpoint
 from scaffold_runtime.callbacks.early_stopping import EarlyStoppingReason
 from scaffold_runtime.errors import MisconfigurationError

@@ -1,12 +1,13 @@
 import pytest
 import torch
+from torch import nn
+
 from scaffold_runtime.callbacks import (
     BackboneFinetuning,
     BaseFinetuning,
     LambdaCallback,
     ModelCheckpoint,
 )
-from torch import nn
 
 
 @pytest.fixture

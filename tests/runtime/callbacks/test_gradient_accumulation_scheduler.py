@@ -1,4 +1,5 @@
 import pytest
+
 import scaffold_runtime as L
 from scaffold_runtime.callbacks import GradientAccumulationScheduler
 from scaffold_runtime.errors import MisconfigurationError

@@ -1,4 +1,5 @@
 import pytest
+
 from scaffold_runtime.callbacks import LambdaCallback
 
 

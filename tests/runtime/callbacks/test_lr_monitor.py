@@ -1,5 +1,6 @@
 import pytest
 import torch
+
 from scaffold_runtime.callbacks import LearningRateMonitor, ModelCheckpoint
 from scaffold_runtime.errors import MisconfigurationError
 from scaffold_runtime.loggers import DummyLogger

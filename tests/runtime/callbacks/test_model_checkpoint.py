@@ -5,9 +5,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-import scaffold_runtime as L
 import torch
 import yaml
+
+import scaffold_runtime as L
 from scaffold_runtime.callbacks import ModelCheckpoint
 from scaffold_runtime.errors import MisconfigurationError
 

@@ -1,10 +1,11 @@
 import logging
 
 import pytest
-import scaffold_runtime as L
 import torch
-from scaffold_runtime.callbacks.model_summary import ModelSummary, summarize
 from torch import nn
+
+import scaffold_runtime as L
+from scaffold_runtime.callbacks.model_summary import ModelSummary, summarize
 
 
 class Model(L.LightningModule):

@@ -1,5 +1,6 @@
 import pytest
 import torch
+
 from scaffold_runtime.callbacks import BasePredictionWriter
 from scaffold_runtime.errors import MisconfigurationError
 

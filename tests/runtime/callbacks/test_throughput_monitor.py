@@ -1,4 +1,5 @@
 import pytest
+
 import scaffold_runtime as L
 from scaffold_runtime.callbacks import ThroughputMonitor
 from scaffold_runtime.loggers import DummyLogger

@@ -2,6 +2,7 @@ import time
 from datetime import timedelta
 
 import pytest
+
 import scaffold_runtime as L
 from scaffold_runtime.callbacks import ModelCheckpoint, Timer
 from scaffold_runtime.errors import MisconfigurationError

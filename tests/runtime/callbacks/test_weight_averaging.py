@@ -1,12 +1,13 @@
 import pytest
-import scaffold_runtime as L
 import torch
+from torch import nn
+
+import scaffold_runtime as L
 from scaffold_runtime.callbacks import (
     EMAWeightAveraging,
     ModelCheckpoint,
     WeightAveraging,
 )
-from torch import nn
 
 
 class Trace(L.Callback):

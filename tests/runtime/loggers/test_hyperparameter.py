@@ -4,6 +4,7 @@ from dataclasses import dataclass
 import numpy
 import pytest
 import torch
+
 from scaffold_runtime.loggers.hyperparameter import as_dict, flatten, sanitize
 
 

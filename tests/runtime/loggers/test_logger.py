@@ -2,6 +2,7 @@ import copy
 import warnings
 
 import pytest
+
 from scaffold_runtime.errors import MisconfigurationError
 from scaffold_runtime.loggers import DummyLogger, Logger
 

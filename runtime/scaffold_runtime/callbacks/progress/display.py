@@ -99,8 +99,9 @@ class TerminalDisplay:
         task = tasks[-1]
         width = shutil.get_terminal_size().columns - 1
         layout = arrange(task, width)
-        done = round(layout.bar_width * task.fraction)
-        bar = "#" * done + "." * (layout.bar_width - done)
+        bar_width = 0 if layout.below else layout.bar_width  # metrics come first
+        done = round(bar_width * task.fraction)
+        bar = "#" * done + "." * (bar_width - done)
         line = GAP.join([layout.first_line(bar), *layout.below])
         self._line = line[:width]
         self._write(CLEAR_LINE + self._line)
