@@ -9,6 +9,8 @@
 Not affiliated with Lightning AI.
 """
 
+import warnings
+
 from scaffold_runtime.callback import Callback
 from scaffold_runtime.data import DataModule
 from scaffold_runtime.engine import Engine
@@ -24,6 +26,9 @@ from scaffold_runtime.seed import seed_everything
 from scaffold_runtime.trainer import Trainer
 
 __version__ = "0.1.0"
+
+# Neither torch nor this package needs NumPy; torch warns where it is not installed.
+warnings.filterwarnings("ignore", "Failed to initialize NumPy", UserWarning)
 
 LightningModule = Module
 LightningDataModule = DataModule
