@@ -11,6 +11,7 @@ from jsonargparse import class_from_function
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from scaffold_runtime import callbacks
 from scaffold_runtime.callback import Callback
 from scaffold_runtime.data import DataModule
 from scaffold_runtime.errors import MisconfigurationError
@@ -18,6 +19,9 @@ from scaffold_runtime.module import Module
 from scaffold_runtime.trainer import Trainer
 
 jsonargparse.register_unresolvable_import_paths(torch)
+# jsonargparse knows a class by its bare name (callbacks+=Timer) once it is imported.
+for _name in callbacks.__all__:
+    getattr(callbacks, _name)
 
 
 class ReduceLROnPlateau(torch.optim.lr_scheduler.ReduceLROnPlateau):

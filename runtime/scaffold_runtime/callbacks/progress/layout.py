@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 MIN_BAR_WIDTH = 10
 MAX_BAR_WIDTH = 40
@@ -14,25 +13,29 @@ SMOOTHING = 0.3  # weight of the newest rate in the moving average
 GAP = "  "
 
 
-@dataclass
 class Task:
     """Work whose progress is shown: an epoch of training, or an evaluation.
 
-    Attributes:
+    Args:
         description: what is going on, in a few words.
         total: number of batches; infinite where unknown.
-        completed: batches done.
         metrics: values to show, by name.
+
+    Attributes:
+        completed: batches done.
+        started: when it began, in seconds of the monotonic clock.
     """
 
-    description: str
-    total: float
-    completed: int = 0
-    metrics: Mapping[str, Any] = field(default_factory=dict)
-    _started: float = field(default_factory=monotonic)
-    _rated_at: float = field(default_factory=monotonic)
-    _rated_batches: int = 0
-    _rate: float | None = None
+    def __init__(
+        self, description: str, total: float, metrics: Mapping[str, Any] | None = None
+    ) -> None:
+        self.description = description
+        self.total = total
+        self.metrics = metrics or {}
+        self.completed = 0
+        self.started = self._rated_at = monotonic()
+        self._rated_batches = 0
+        self._rate: float | None = None
 
     def advance(self, completed: int, now: float) -> None:
         """Note how many batches are done; updates the rate, a moving average."""
@@ -48,7 +51,7 @@ class Task:
 
     def resume(self, now: float) -> None:
         """Leave the time since the last batch out of the rate: something else ran."""
-        self._started += now - self._rated_at
+        self.started += now - self._rated_at
         self._rated_at = now
 
     @property
@@ -73,7 +76,7 @@ class Task:
 
     def times(self) -> str:
         """`0:05<0:20`: time gone, and time left where that is known."""
-        gone = format_seconds(self._rated_at - self._started)
+        gone = format_seconds(self._rated_at - self.started)
         if not self._rate or not math.isfinite(self.total):
             return gone
         return f"{gone}<{format_seconds((self.total - self.completed) / self._rate)}"
@@ -111,8 +114,7 @@ def fill(words: list[str], width: int, delimiter: str = GAP) -> list[str]:
     return lines
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(NamedTuple):
     """A task's progress, cut to a width.
 
     Attributes:

@@ -14,7 +14,7 @@ from scaffold_runtime.callbacks.progress.layout import (
 def task(total=469, completed=120, seconds=5.0, metrics=None, description="Epoch 3/9"):
     metrics = {"loss": 0.12345, "val_acc": 0.98712} if metrics is None else metrics
     made = Task(description, total, metrics=metrics)
-    made.advance(completed, made._started + seconds)
+    made.advance(completed, made.started + seconds)
     return made
 
 
@@ -57,7 +57,7 @@ def test_an_unknown_total():
 
 def test_the_rate_is_a_moving_average():
     made = Task("x", 100)
-    start = made._started
+    start = made.started
     made.advance(10, start + 1)
     assert made.rate() == "10.0 it/s"
     made.advance(30, start + 2)  # 0.3 * 20 + 0.7 * 10
@@ -71,7 +71,7 @@ def test_a_slow_step_is_told_in_seconds():
 
 def test_time_spent_elsewhere_does_not_count():
     made = Task("x", 100)
-    start = made._started
+    start = made.started
     made.advance(10, start + 1)
     made.resume(start + 61)
     made.advance(20, start + 62)
