@@ -52,7 +52,7 @@ def floors(
 def command_seconds(
     command: Sequence[str | Path], folder: Path | None = None, **environment: str
 ) -> float:
-    """Wall seconds of `command`.
+    """Wall seconds of `command`, with bytecode kept as an installed package has it.
 
     Raises:
         RuntimeError: The command failed; the message is what it printed.
@@ -61,7 +61,7 @@ def command_seconds(
     result = subprocess.run(
         command,
         cwd=folder,
-        env={**os.environ, **environment},
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "", **environment},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
