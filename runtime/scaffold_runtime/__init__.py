@@ -11,6 +11,10 @@ Not affiliated with Lightning AI.
 
 import warnings
 
+# Before torch is imported: neither torch nor this package needs
+# NumPy, and torch warns where it is not installed.
+warnings.filterwarnings("ignore", "Failed to initialize NumPy", UserWarning)
+
 from scaffold_runtime.callback import Callback
 from scaffold_runtime.data import DataModule
 from scaffold_runtime.engine import Engine
@@ -26,9 +30,6 @@ from scaffold_runtime.seed import seed_everything
 from scaffold_runtime.trainer import Trainer
 
 __version__ = "0.1.0"
-
-# Neither torch nor this package needs NumPy; torch warns where it is not installed.
-warnings.filterwarnings("ignore", "Failed to initialize NumPy", UserWarning)
 
 LightningModule = Module
 LightningDataModule = DataModule
