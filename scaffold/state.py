@@ -69,6 +69,7 @@ class Record:
         vendor: whether the runtime's source is in vendor/.
         answers: to the template's questions.
         components: in the order in which they were added.
+        detached: files that a template dropped and the user had edited: theirs now.
     """
 
     task: str
@@ -78,6 +79,7 @@ class Record:
     vendor: bool
     answers: Mapping[str, Value]
     components: tuple[Component, ...] = ()
+    detached: tuple[str, ...] = ()
 
     def component(self, kind: str, name: str) -> Component | None:
         """Return the component of that kind and name, if there is one."""
@@ -105,6 +107,8 @@ class Record:
             "package": self.package,
             "vendor": self.vendor,
         }
+        if self.detached:
+            settings["detached"] = list(self.detached)
         lines = "".join(f"    {_inline(component)},\n" for component in self.components)
         components = f"components = [\n{lines}]\n" if lines else ""
         answers = f"\n[answers]\n{_table(self.answers)}"
@@ -149,6 +153,7 @@ def parse_record(text: str) -> Record:
                 Component(c["kind"], c["name"], c["variant"], c["answers"])
                 for c in table.get("components", ())
             ),
+            detached=tuple(table.get("detached", ())),
         )
     except (toml_reader.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
         raise ScaffoldError(

@@ -13,15 +13,28 @@ from scaffold import __version__
 from scaffold.cli.add import KindGroup
 from scaffold.cli.catalog import list_templates, show
 from scaffold.cli.new import TaskGroup
+from scaffold.cli.upkeep import diff, history, remove, status, undo, update
 from scaffold.errors import ScaffoldError
+
+_ORDER = (
+    "new",
+    "add",
+    "remove",
+    "status",
+    "diff",
+    "update",
+    "undo",
+    "history",
+    "list",
+    "show",
+)
 
 
 class _Commands(TyperGroup):
     """The commands in the order of a project's life."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        order = ("new", "add", "list", "show")
-        return sorted(self.commands, key=order.index)
+        return sorted(self.commands, key=_ORDER.index)
 
 
 app = typer.Typer(
@@ -50,7 +63,8 @@ app.add_typer(
     subcommand_metavar="KIND [NAME] [OPTIONS]...",
 )
 app.command("list")(list_templates)
-app.command("show")(show)
+for _command in (show, remove, status, diff, update, undo, history):
+    app.command()(_command)
 
 
 def main() -> NoReturn:

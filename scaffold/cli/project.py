@@ -18,36 +18,32 @@ if TYPE_CHECKING:
 
 
 def open_project() -> Project:
-    """Return the project around the current folder, after what a kill may have left."""
-    from scaffold import journal, project
+    """Return the project around the current folder."""
+    from scaffold.project import Project
 
-    root = project.find(Path.cwd())
-    if journal.is_pending(root):
-        with journal.exclusive(root):
-            _recover(root)
-    return project.Project.open(root)
+    with locked_root(preview=True) as root:
+        return Project.open(root)
 
 
 @contextmanager
-def locked_project(preview: bool) -> Iterator[Project]:
-    """Yield the project; no other command changes it meanwhile."""
+def locked_root(preview: bool) -> Iterator[Path]:
+    """Yield the project's folder, after what a killed command may have left in it.
+
+    Args:
+        preview: the caller only looks; otherwise no other command changes the project
+            meanwhile.
+    """
     from scaffold import journal, project
 
-    if preview:
-        yield open_project()
-        return
     root = project.find(Path.cwd())
+    if preview and not journal.is_pending(root):
+        yield root
+        return
     with journal.exclusive(root):
-        _recover(root)
-        yield project.Project.open(root)
-
-
-def _recover(root: Path) -> None:
-    from scaffold import journal
-
-    done = journal.recover(root)
-    if done is not None:
-        print(f"scaffold: {done}", file=sys.stderr)
+        done = journal.recover(root)
+        if done is not None:
+            print(f"scaffold: {done}", file=sys.stderr)
+        yield root
 
 
 def carry_out(
@@ -55,10 +51,11 @@ def carry_out(
 ) -> None:
     """Make a plan for the project around the current folder, and do what was asked."""
     from scaffold import journal
+    from scaffold.project import Project
 
     preview = dry_run or diff
-    with locked_project(preview) as project:
-        plan = make_plan(project)
+    with locked_root(preview) as root:
+        plan = make_plan(Project.open(root))
         if plan.operations and not preview:
             journal.apply(plan)
     report(plan, preview, diff, as_json)
