@@ -6,6 +6,7 @@ import json
 import math
 import os
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -33,7 +34,8 @@ class RunRecord(Callback):
     Keys: `command`, `started`, `git` (`commit`, `dirty`; null outside of a repository),
     `versions`, `device`, `seed`, `precision`, `world_size`, `seconds`, `metrics`, `ended`.
     `ended` is `completed: ...`, `stopped early: ...`, `interrupted by ...`, `failed: ...`,
-    or null while the run goes on; after a kill it stays null.
+    or null while the run goes on; after a kill it stays null. Several entry points of one
+    trainer share the record, with the metrics of all of them.
     """
 
     runs_last = True
@@ -48,9 +50,11 @@ class RunRecord(Callback):
         log_dir = trainer.log_dir
         if not trainer.is_global_zero or log_dir is None:
             return
-        self._began = time.monotonic()
         self._path = Path(log_dir, FILENAME)
-        self._record = {**_describe(trainer), "metrics": {}, "ended": None}
+        if not self._record:
+            self._began = time.monotonic()
+            self._record = {**_describe(trainer), "metrics": {}}
+        self._record["ended"] = None
         self._write()
 
     def teardown(self, trainer: Trainer, pl_module: Module, stage: str) -> None:
@@ -62,7 +66,8 @@ class RunRecord(Callback):
     ) -> None:
         """Add how a run ended that did not come to its end."""
         if isinstance(exception, RunStopped):
-            self._finish(trainer, f"interrupted by {exception.signal_name}")
+            name = signal.Signals(exception.signal_number).name
+            self._finish(trainer, f"interrupted by {name}")
         elif isinstance(exception, KeyboardInterrupt):
             self._finish(trainer, "interrupted by SIGINT")
         else:
@@ -74,7 +79,7 @@ class RunRecord(Callback):
         if not self._record or self._record["ended"] is not None:
             return
         metrics = trainer.callback_metrics.items()
-        self._record["metrics"] = {name: _number(value) for name, value in metrics}
+        self._record["metrics"].update({k: _number(v) for k, v in metrics})
         self._record["seconds"] = round(time.monotonic() - self._began, 3)
         self._record["ended"] = ended
         self._write()

@@ -49,11 +49,7 @@ class LocalLogger(Logger):
         return self._version
 
     def share_version(self, broadcast: Callable[[Any], Any]) -> None:
-        """Let all ranks write to and read from the folder that rank 0 chose.
-
-        Args:
-            broadcast: returns rank 0's argument on every rank.
-        """
+        """Let all ranks write to and read from the folder that rank 0 chose."""
         self._version = broadcast(self.version)
 
     @property

@@ -67,6 +67,13 @@ class Logger(ABC):
         """Folder of this run."""
         return None
 
+    def share_version(self, broadcast: Callable[[Any], Any]) -> None:  # noqa: B027
+        """Let all ranks know the run's folder that rank 0 chose, before it is made.
+
+        Args:
+            broadcast: returns rank 0's argument on every rank.
+        """
+
     @property
     def group_separator(self) -> str:
         """What stands between a group and a metric in a name."""
