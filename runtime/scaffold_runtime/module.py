@@ -573,13 +573,12 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
         self.eval()
 
     def on_validation_model_train(self) -> None:
-        """Called when the modes before validation are restored."""
+        """An override takes the place of restoring the modes before validation."""
+        self.train()
 
     def on_test_model_train(self) -> None:
-        """Called when the modes before test are restored."""
-
-    def on_predict_model_train(self) -> None:
-        """Called when the modes before predict are restored."""
+        """An override takes the place of restoring the modes before test."""
+        self.train()
 
     def on_validation_model_zero_grad(self) -> None:
         """Zero gradients before a validation within training."""

@@ -664,8 +664,8 @@ class Trainer:
     @property
     def checks_sanity(self) -> bool:
         """Validation is tried before training: not after a resume, nor without data."""
-        wanted = self.num_sanity_val_steps != 0 and self.limit_val_batches != 0
-        return wanted and self.ckpt_path is None
+        wanted = self.num_sanity_val_steps != 0 and self.ckpt_path is None
+        return wanted and loading.can_validate(self)
 
     @property
     def estimated_stepping_batches(self) -> int | float:

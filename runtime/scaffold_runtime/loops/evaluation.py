@@ -30,14 +30,15 @@ def check_sanity(trainer: Trainer) -> None:
     if not trainer.checks_sanity:
         return
     with isolated_random_state():
-        load_validation_data(trainer)
-        if not trainer.enable_validation:
-            return
         trainer.begin_stage("sanity_check")
         trainer.hooks.call("on_sanity_check_start")
-        run_evaluation(trainer, trainer.val_loaders, trainer.num_sanity_val_batches)
+        load_validation_data(trainer)
+        if trainer.enable_validation:
+            limits = trainer.num_sanity_val_batches
+            run_evaluation(trainer, trainer.val_loaders, limits)
         trainer.hooks.call("on_sanity_check_end")
         trainer.forget_metrics()
+        trainer.begin_stage("train")
 
 
 def validate_in_fit(trainer: Trainer) -> None:
@@ -197,8 +198,8 @@ def _evaluation_mode(trainer: Trainer, word: str) -> Iterator[None]:
         trainer.hooks.call("on_validation_model_zero_grad")
     trainer.hooks.call(f"on_{word}_model_eval")
     yield
-    _restore_modes(modes)
-    trainer.hooks.call(f"on_{word}_model_train")
+    if not trainer.hooks.call(f"on_{word}_model_train"):
+        _restore_modes(modes)
 
 
 def _restore_modes(modes: list[tuple[nn.Module, bool]]) -> None:

@@ -109,13 +109,18 @@ def reload_training_data(trainer: Trainer) -> None:
         load_training_data(trainer)
 
 
-def load_validation_data(trainer: Trainer) -> None:
-    """Ask for the validation loaders, where there is something to validate."""
-    trainer.enable_validation = bool(
+def can_validate(trainer: Trainer) -> bool:
+    """There is a validation step, and somebody provides its loaders."""
+    return (
         trainer.limit_val_batches != 0
         and is_overridden(trainer.module, "validation_step", Module)
         and trainer.source.has("validate")
     )
+
+
+def load_validation_data(trainer: Trainer) -> None:
+    """Ask for the validation loaders, where there is something to validate."""
+    trainer.enable_validation = can_validate(trainer)
     if not trainer.enable_validation or not _needs_validation_data(trainer):
         return
     loaders, counts = load_evaluation_data(trainer, "validate")

@@ -41,6 +41,7 @@ def running(
     trainer.engine.launch()
     reuses_module = model is None
     trainer.state = TrainerState(fn)
+    trainer.state.stage = "train" if fn is TrainerFn.FITTING else fn.value
     _attach(trainer, model, given, datamodule)
     try:
         with trainer.signals if fn is TrainerFn.FITTING else nullcontext():
@@ -156,6 +157,7 @@ def _prepare_data(trainer: Trainer) -> None:
 
 def _call_setup(trainer: Trainer, stage: str) -> None:
     for logger in trainer.loggers:
+        logger.share_version(trainer.engine.broadcast)
         _ = getattr(logger, "experiment", None)
     trainer.engine.barrier("setup")
     if trainer.datamodule is not None:
