@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scaffold import catalog, naming, toml_reader
+from scaffold import __version__, catalog, naming, toml_reader
 from scaffold.errors import ScaffoldError
 from scaffold.layers import WIRING
 from scaffold.quoting import Value
 from scaffold.render import render
 from scaffold.state import PROJECT_OWNER, Component, Lock, Record
-from scaffold.template import project_variables
+from scaffold.template import Answers, Template, project_variables
 from scaffold.tree import File, Tree
 from scaffold.wiring import Edit, parse, wire
 
@@ -63,7 +63,8 @@ def generate(record: Record) -> Generation:
         ScaffoldError: the template of a component is gone.
     """
     task = catalog.task(record.task)
-    answers = task.answers(record.package, record.vendor, **record.answers)
+    chosen = current_answers(task, record.answers, record.version)
+    answers = task.answers(record.package, record.vendor, **chosen)
     files = {PROJECT_OWNER: render(task, answers)}
     tables: dict[str, tuple[Mapping[str, Any], ...]] = {}
     for component in record.components:
@@ -79,6 +80,18 @@ def generate(record: Record) -> Generation:
     return Generation(files, tables)
 
 
+def current_answers(
+    template: Template, recorded: Mapping[str, Value], version: str
+) -> Answers:
+    """Return the answers to today's questions, from those that `version` recorded.
+
+    A question that an older generator asked may be gone; of this one's, none can be.
+    """
+    if version != __version__:
+        recorded = {k: v for k, v in recorded.items() if k in template.questions}
+    return template.check_answers(recorded)
+
+
 def generate_component(
     record: Record, component: Component
 ) -> tuple[Tree, tuple[Mapping[str, Any], ...]]:
@@ -86,7 +99,7 @@ def generate_component(
     template = catalog.component(component.kind, component.variant)
     variables: dict[str, Value] = {
         **project_variables(record.task, record.package, record.vendor),
-        **template.check_answers(component.answers),
+        **current_answers(template, component.answers, record.version),
         "kind": component.kind,
         "name": component.name,
         "class_name": naming.class_name(component.name),

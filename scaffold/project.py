@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from scaffold import state, tree
-from scaffold.errors import ScaffoldError, UsageError
+from scaffold import __version__, state, tree
+from scaffold.errors import ScaffoldError, UsageError, quoted
 from scaffold.generation import Generation
 from scaffold.plan import Operation
 from scaffold.state import VENDOR_OWNER, Lock, Record
@@ -45,6 +45,7 @@ class Project:
             ScaffoldError: the state is damaged, or a newer generator's.
         """
         record = state.parse_record(_text(root, state.PROJECT_FILE))
+        _refuse_newer(record.version)
         owners = [state.PROJECT_OWNER, *(c.owner for c in record.components)]
         if (root / state.lock_path(VENDOR_OWNER)).is_file():
             owners.append(VENDOR_OWNER)
@@ -104,6 +105,22 @@ class Project:
             for part in ("lock", "objects")
             for path in (self.root / state.FOLDER / part).glob("*")
         }
+
+
+def _refuse_newer(version: str) -> None:
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        newer = Version(version) > Version(__version__)
+    except InvalidVersion:
+        raise ScaffoldError(
+            f"{state.PROJECT_FILE} is damaged: {quoted(version)} is no version."
+        ) from None
+    if newer:
+        raise ScaffoldError(
+            f"this project was written by torch-scaffold {version}, and this is "
+            f"{__version__}: upgrade torch-scaffold."
+        )
 
 
 def _text(root: Path, path: str) -> str:

@@ -43,10 +43,7 @@ def _state(content: bytes | None, sha256: str) -> State:
 
 def _is_wired(project: Project, edit: wiring.Edit) -> bool:
     there = project.on_disk(edit.file)
-    try:
-        return there is not None and wiring.apply(edit, there) is there
-    except wiring.ShapeError:
-        return False
+    return there is not None and wiring.is_there(edit, there)
 
 
 def has_update(project: Project) -> bool:

@@ -17,7 +17,7 @@ yes  edited    differs   three-way merge; at a renamed path too, and the file mo
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Literal, get_args
@@ -25,11 +25,13 @@ from typing import Literal, get_args
 from scaffold import __version__, catalog, vendor
 from scaffold.errors import ScaffoldError
 from scaffold.formatting import Style, black_version
-from scaffold.generation import Generation, generate
+from scaffold.generation import Generation, current_answers, generate
 from scaffold.merge import merge
 from scaffold.plan import Operation, Plan
 from scaffold.project import Project
+from scaffold.quoting import Value
 from scaffold.state import VENDOR_OWNER, Lock, Record
+from scaffold.template import Answers, Template
 from scaffold.tree import File, Tree, digest
 
 OnConflict = Literal["markers", "new", "ours", "theirs", "abort"]
@@ -73,7 +75,7 @@ def plan_update(
     if only is not None:
         target = _restricted(project.base, target, only)
     else:
-        record = replace(record, version=__version__, black=black_version())
+        record = _renewed(record)
         if record.vendor:
             runtime = vendor.runtime_tree()
             _decide_vendored(project, runtime, decisions)
@@ -84,6 +86,24 @@ def plan_update(
     ]
     record = replace(record, detached=tuple(sorted({*record.detached, *detached})))
     return _plan(project, record, target, {**target.locks(), **locks}, decisions)
+
+
+def _renewed(record: Record) -> Record:
+    """Return the record as this generator writes it, with answers to its questions."""
+
+    def renewed(template: Template, answers: Mapping[str, Value]) -> Answers:
+        return current_answers(template, answers, record.version)
+
+    return replace(
+        record,
+        version=__version__,
+        black=black_version(),
+        answers=renewed(catalog.task(record.task), record.answers),
+        components=tuple(
+            replace(c, answers=renewed(catalog.component(c.kind, c.variant), c.answers))
+            for c in record.components
+        ),
+    )
 
 
 def _plan(

@@ -6,7 +6,8 @@ about, so comments and layout stay; it is checked by reading the result back.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from scaffold.errors import ScaffoldError, TemplateError
@@ -15,7 +16,7 @@ from scaffold.wiring.edit import Edit, ShapeError
 from scaffold.wiring.toml_dependency import AddDependency
 from scaffold.wiring.yaml_list import AddListItem
 
-__all__ = ["Edit", "ShapeError", "apply", "parse", "wire"]
+__all__ = ["Edit", "ShapeError", "apply", "is_there", "parse", "wire"]
 
 _EDITS: Mapping[str, type[AddListItem | AddDependency]] = {
     "yaml.add_list_item": AddListItem,
@@ -43,24 +44,47 @@ def apply(edit: Edit, file: File, *, revert: bool = False) -> File:
     """Return `file` with `edit` applied, or reverted; its line endings stay.
 
     Raises:
-        ShapeError: the place that the edit is about is not there.
+        ShapeError: the place that the edit is about is not there, or the user changed
+            what is to be reverted.
         ScaffoldError: the file is no valid YAML or TOML.
     """
-    from ruamel.yaml.error import YAMLError
-    from tomlkit.exceptions import TOMLKitError
-
     text = file.content.decode()
     plain = text.replace("\r\n", "\n")
-    try:
+    with _broken_file_named(edit.file):
         if edit.is_applied(plain) != revert:
+            if revert and edit.is_changed(plain):
+                raise ShapeError(edit.file)
             return file
         changed = edit.revert(plain) if revert else edit.apply(plain)
-    except (YAMLError, TOMLKitError) as error:
-        problem = " ".join(str(error).split())
-        raise ScaffoldError(f"{edit.file} is broken, correct it: {problem}.") from None
     if plain != text:
         changed = changed.replace("\n", "\r\n")
     return File(changed.encode(), file.mode)
+
+
+def is_there(edit: Edit, file: File) -> bool:
+    """Tell whether `file` has `edit`, as it was or as the user changed it.
+
+    Raises:
+        ScaffoldError: the file is no valid YAML or TOML.
+    """
+    text = file.content.decode()
+    with _broken_file_named(edit.file):
+        try:
+            return edit.is_applied(text) or edit.is_changed(text)
+        except ShapeError:
+            return False
+
+
+@contextmanager
+def _broken_file_named(path: str) -> Iterator[None]:
+    from ruamel.yaml.error import YAMLError
+    from tomlkit.exceptions import TOMLKitError
+
+    try:
+        yield
+    except (YAMLError, TOMLKitError) as error:
+        problem = " ".join(str(error).split())
+        raise ScaffoldError(f"{path} is broken, correct it: {problem}.") from None
 
 
 def wire(files: Tree, edits: Iterable[Edit]) -> Tree:

@@ -19,6 +19,9 @@ class Edit(Protocol):
     def is_applied(self, text: str) -> bool:
         """Tell whether the file has it already."""
 
+    def is_changed(self, text: str) -> bool:
+        """Tell whether the file has what the user made of it."""
+
     def apply(self, text: str) -> str:
         """Return `text` with the edit; raises ShapeError."""
 

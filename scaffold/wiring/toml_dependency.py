@@ -18,8 +18,15 @@ class AddDependency:
 
     def is_applied(self, text: str) -> bool:
         """Tell whether the project depends on the package, in whichever version."""
-        name = _name(self.requirement)
-        return any(_name(str(entry)) == name for entry in _dependencies(text)[1])
+        return bool(self._entries(text))
+
+    def is_changed(self, text: str) -> bool:
+        """Tell whether the project asks for another version of the package."""
+        return any(entry != self.requirement for entry in self._entries(text))
+
+    def _entries(self, text: str) -> list[str]:
+        entries = map(str, _dependencies(text)[1])
+        return [entry for entry in entries if _name(entry) == _name(self.requirement)]
 
     def apply(self, text: str) -> str:
         """Return `text` with the requirement as the last one."""

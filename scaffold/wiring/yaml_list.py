@@ -28,6 +28,16 @@ class AddListItem:
         """Tell whether the list has an equal item."""
         return self.item in self._items(_load(text))
 
+    def is_changed(self, text: str) -> bool:
+        """Tell whether the list has an item of the same class, with other arguments."""
+        path = self.item.get("class_path") if isinstance(self.item, dict) else None
+        return path is not None and any(
+            item != self.item
+            and isinstance(item, dict)
+            and item.get("class_path") == path
+            for item in self._items(_load(text))
+        )
+
     def apply(self, text: str) -> str:
         """Return `text` with the item at the list's end."""
         before = _load(text)
