@@ -354,6 +354,8 @@ class MetricRecorder:
         """All current metrics, with the names that a fork into step and epoch gives them."""
         found = Metrics({}, {}, {})
         for entry in self.entries.values():
+            if on_step and entry.dataloader_idx != self.dataloader_idx:
+                continue
             value = entry.at_step() if on_step else entry.at_epoch()
             if value is None:
                 continue
@@ -382,6 +384,7 @@ class MetricRecorder:
         for entry in self.entries.values():
             entry.reset()
         self.entries.clear()
+        self.pending = {}
         self.start_batch(None)
         self.dataloader_idx = self.hook = None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from enum import Enum
 from typing import Any
 
@@ -71,7 +71,8 @@ class FitProgress:
         batches_that_stepped: batches that ended in an optimizer step, the x axis of loggers.
         global_step: optimizer steps taken, all optimizers together.
         phase: what of the last batch or the epoch is done; a resumed run does the rest.
-        eval_batches: evaluation batches so far, the x axis of their step values.
+        eval_batches: evaluation batches so far, by entry point and loader: the x axis of
+            their step values.
     """
 
     epoch: int = 0
@@ -80,7 +81,7 @@ class FitProgress:
     batches_that_stepped: int = 0
     global_step: int = 0
     phase: str = Phase.BETWEEN
-    eval_batches: int = 0
+    eval_batches: dict[str, int] = field(default_factory=dict)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the counters as a plain dict."""
@@ -88,8 +89,7 @@ class FitProgress:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over counters; keys that a newer or older version wrote are left out."""
-        for field in fields(self):
-            if field.name in state:
-                setattr(
-                    self, field.name, type(getattr(self, field.name))(state[field.name])
-                )
+        for own in fields(self):
+            if own.name in state:
+                kind = type(getattr(self, own.name))
+                setattr(self, own.name, kind(state[own.name]))

@@ -169,7 +169,8 @@ def _recording(base: type, who: str, hooks: list[str], record: Record) -> type:
         def hook(self, *args, **kwargs):
             trainer = self._attached if who == "module" else args[0]
             record.hooks.append((who, name, *_moment(trainer)))
-            if name in ("on_train_batch_end", "on_validation_end", "on_train_epoch_end"):
+            reads = ("on_train_batch_end", "on_validation_end", "on_train_epoch_end")
+            if name in reads and not trainer.sanity_checking:
                 record.metrics.append((who, name, plain(trainer.callback_metrics)))
             return inner(self, *args, **kwargs)
 

@@ -43,10 +43,13 @@ def check_sanity(trainer: Trainer) -> None:
 
 def validate_in_fit(trainer: Trainer) -> None:
     """Validate in the middle of training, then go on with training."""
-    load_validation_data(trainer)
     trainer.keep_metrics()
     trainer.begin_stage("validate")
-    run_evaluation(trainer, trainer.val_loaders, trainer.num_val_batches)
+    if trainer.is_stepping:
+        trainer.hooks.call("on_validation_model_zero_grad")
+    load_validation_data(trainer)
+    if trainer.enable_validation:
+        run_evaluation(trainer, trainer.val_loaders, trainer.num_val_batches)
     trainer.begin_stage("train")
     trainer.progress.phase = Phase.VALIDATED
 
@@ -92,10 +95,11 @@ def _evaluate_batch(
     recorder.hook = None
     hooks.call(f"on_{word}_batch_end", output, batch, batch_idx, *extra)
     if trainer.loggers and trainer.stage != "sanity_check":
+        counts, loader = trainer.progress.eval_batches, f"{trainer.state.fn} {index}"
         values = recorder.metrics(on_step=True).log
         if values:
-            trainer.send_metrics(values, step=trainer.progress.eval_batches)
-        trainer.progress.eval_batches += 1
+            trainer.send_metrics(values, step=counts.get(loader, 0))
+        counts[loader] = counts.get(loader, 0) + 1
 
 
 def _limited(
@@ -194,8 +198,6 @@ def _predict_batch(
 def _evaluation_mode(trainer: Trainer, word: str) -> Iterator[None]:
     """Evaluation mode inside; each submodule's own mode comes back afterwards."""
     modes = [(child, child.training) for child in trainer.module.modules()]
-    if trainer.stage == "validate" and trainer.fitting and trainer.is_stepping:
-        trainer.hooks.call("on_validation_model_zero_grad")
     trainer.hooks.call(f"on_{word}_model_eval")
     yield
     if not trainer.hooks.call(f"on_{word}_model_train"):

@@ -40,10 +40,14 @@ if TYPE_CHECKING:
 def fit(trainer: Trainer) -> None:
     """Train until the limits are reached or somebody sets `trainer.should_stop`."""
     check_sanity(trainer)
+    if trainer.limit_train_batches == 0:
+        return
     loading.load_training_data(trainer)
     if is_done(trainer) or trainer.num_training_batches == 0:
         return
-    loading.load_validation_data(trainer)
+    if validates_in_epoch(trainer):
+        trainer.begin_stage("validate")
+        loading.load_validation_data(trainer)
     trainer.begin_stage("train")
     trainer.hooks.call("on_train_start")
     while not is_done(trainer):
@@ -95,6 +99,8 @@ def train_epoch(trainer: Trainer) -> None:
                 save_and_stop(trainer)
             if trainer.should_stop or progress.global_step == trainer.max_steps:
                 trainer.skips_epoch |= _epoch_is_cut(trainer)
+        if progress.batch == trainer.num_training_batches:
+            next(batches, None)  # a generator that keeps count resets it when it ends
         progress.phase = Phase.EPOCH_DONE
         trainer.keep_metrics()
         trainer.shows_epoch = True
@@ -116,22 +122,14 @@ def _with_end(trainer: Trainer, batches: Iterator[Any]) -> Iterator[tuple[Any, b
     Only where their number is unknown is a batch fetched ahead: fetching draws from the
     random state before its turn.
     """
+    assert trainer.train_loader is not None
     if trainer.num_training_batches == math.inf:
-        return _with_lookahead(batches)
+        return trainer.train_loader.with_end(batches)
     left = int(trainer.num_training_batches) - trainer.progress.batch
     if left <= 0:
         return iter(())
     flags = itertools.chain(itertools.repeat(False, left - 1), (True,))
     return zip(itertools.islice(batches, left), flags, strict=False)
-
-
-def _with_lookahead(batches: Iterator[Any]) -> Iterator[tuple[Any, bool]]:
-    nothing = object()
-    batch = next(batches, nothing)
-    while batch is not nothing:
-        following = next(batches, nothing)
-        yield batch, following is nothing
-        batch = following
 
 
 def train_batch(trainer: Trainer, batch: Any, batch_idx: int) -> None:
@@ -341,7 +339,6 @@ def finish_batch(trainer: Trainer) -> None:
     """What follows a batch's hooks: validation, plateau schedulers, the loggers' x axis."""
     progress = trainer.progress
     if trainer.validation_due and progress.phase == Phase.BATCH_DONE:
-        trainer.validation_due = False
         validate_in_fit(trainer)
     if progress.phase == Phase.BATCH_SKIPPED:
         return
@@ -378,10 +375,16 @@ def must_stop(trainer: Trainer) -> bool:
 # --- when ---------------------------------------------------------------------------------
 
 
+def validates_in_epoch(trainer: Trainer) -> bool:
+    """Whether this epoch is one of those with validation."""
+    every = trainer.check_val_every_n_epoch
+    return every is None or (trainer.progress.epoch + 1) % every == 0
+
+
 def validation_is_due(trainer: Trainer) -> bool:
     """Whether validation follows the batch that has just been trained on."""
     progress, every = trainer.progress, trainer.check_val_every_n_epoch
-    if every is not None and (progress.epoch + 1) % every != 0:
+    if not validates_in_epoch(trainer):
         return False
     if trainer.should_stop and trainer.may_stop_early:
         return True
@@ -431,7 +434,7 @@ def _step_scheduler(trainer: Trainer, config: SchedulerConfig) -> None:
 def log_step(trainer: Trainer) -> None:
     """Send step values to the loggers, every `log_every_n_steps` batches that stepped."""
     due = (trainer.progress.batches_that_stepped + 1) % trainer.log_every_n_steps == 0
-    if due or trainer.fast_dev_run:
+    if due or trainer.should_stop or trainer.fast_dev_run:
         trainer.send_metrics(trainer.recorder.metrics(on_step=True).log)
 
 
