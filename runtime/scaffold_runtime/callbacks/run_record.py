@@ -154,7 +154,11 @@ def _reason(trainer: Trainer) -> str:
     if trainer.max_epochs not in (-1, None):
         if trainer.current_epoch >= trainer.max_epochs:
             return f"completed: max_epochs={trainer.max_epochs}"
-    return "stopped early: trainer.should_stop was set" if trainer.should_stop else "completed"
+    return (
+        "stopped early: trainer.should_stop was set"
+        if trainer.should_stop
+        else "completed"
+    )
 
 
 def _number(value: Any) -> float | str:

@@ -7,13 +7,20 @@ import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import MethodType
+from types import MethodType, TracebackType
 from typing import Any
 
-from jsonargparse import ActionConfigFile, Namespace, class_from_function
+from jsonargparse import Namespace
+from jsonargparse.typing import class_from_function
 from torch.optim import Optimizer
 
 from scaffold_runtime.callback import Callback
+from scaffold_runtime.callbacks.run_record import RunRecord
+from scaffold_runtime.cli.class_path import (
+    allow_only,
+    allowed_packages,
+    import_all_names,
+)
 from scaffold_runtime.cli.parser import (
     AUTOMATIC,
     SCHEDULERS,
@@ -23,7 +30,7 @@ from scaffold_runtime.cli.parser import (
 )
 from scaffold_runtime.cli.saved_config import SaveConfigCallback
 from scaffold_runtime.data import DataModule
-from scaffold_runtime.errors import MisconfigurationError
+from scaffold_runtime.errors import MisconfigurationError, UserError
 from scaffold_runtime.module import Module
 from scaffold_runtime.seed import seed_everything
 from scaffold_runtime.trainer import Trainer
@@ -105,6 +112,10 @@ class CLI:
         self.subclass_mode_data = datamodule_class is None or subclass_mode_data
         self.auto_configure_optimizers = auto_configure_optimizers
         self.default_config = find_default_config(default_config)
+        install_excepthook()
+        import_all_names()
+        classes = (model_class, datamodule_class, trainer_class, type(self))
+        allow_only(allowed_packages(classes, allow or ()))
         self.setup_parser(run, parser_kwargs or {})
         self.parse_arguments(self.parser, args)
         self.subcommand: str | None = self.config["subcommand"] if run else None
@@ -121,7 +132,7 @@ class CLI:
     def subcommands() -> dict[str, set[str]]:
         """The commands, and which of their arguments are not the user's to give."""
         skipped = {"model", "datamodule", *LOADERS}
-        return {name: skipped for name in ("fit", "validate", "test", "predict")}
+        return dict.fromkeys(("fit", "validate", "test", "predict"), skipped)
 
     def init_parser(self, **kwargs: Any) -> ArgumentParser:
         """Make a parser that knows `--config`."""
@@ -131,7 +142,7 @@ class CLI:
         parser.add_argument(
             "-c",
             "--config",
-            action=ActionConfigFile,
+            action="config",
             help="A config file in YAML or JSON; may be given several times.",
         )
         return parser
@@ -256,13 +267,14 @@ class CLI:
             *(self._get(self.config_init, k) for k in self._own_parser.callback_keys),
             *_as_list(self.trainer_defaults.get("callbacks")),
         ]
-        if self.save_config_callback and not config.get("fast_dev_run", False):
-            save_config = self.save_config_callback(
-                self._own_parser,
-                self.config.get(str(self.subcommand), self.config),
-                **self.save_config_kwargs,
-            )
-            callbacks.append(save_config)
+        if not config.get("fast_dev_run", False):
+            if self.save_config_callback:
+                own_config = self.config.get(str(self.subcommand), self.config)
+                save_config = self.save_config_callback(
+                    self._own_parser, own_config, **self.save_config_kwargs
+                )
+                callbacks.append(save_config)
+            callbacks.append(RunRecord())
         return self.trainer_class(**{**config, "callbacks": callbacks})
 
     @property
@@ -350,13 +362,36 @@ class CLI:
 
 
 def find_default_config(given: str | Path | None) -> Path | None:
-    """The config that is read first: the given one, or `configs/default.yaml` if it is there."""
+    """The config that is read first: the given one, or `configs/default.yaml`.
+
+    Raises:
+        MisconfigurationError: the given one is not there.
+    """
     if given is not None:
+        if not Path(given).is_file():
+            raise MisconfigurationError(
+                f"CLI(default_config={str(given)!r}): there is no such file."
+            )
         return Path(given)
     for folder in (Path(sys.argv[0]).parent, Path.cwd()):
         if (folder / DEFAULT_CONFIG).is_file():
             return folder / DEFAULT_CONFIG
     return None
+
+
+def install_excepthook() -> None:
+    """Print an uncaught `UserError` as the sentence that it is; others keep their traceback."""
+    before = sys.excepthook
+
+    def print_sentence(
+        kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, UserError):
+            print(error, file=sys.stderr)
+        else:
+            before(kind, error, trace)
+
+    sys.excepthook = print_sentence
 
 
 def _make(spec: dict[str, Any], *args: Any) -> Any:

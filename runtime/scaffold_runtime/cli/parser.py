@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NoReturn
 
 import jsonargparse
 import torch
-from jsonargparse import class_from_function
+from jsonargparse.typing import class_from_function
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from scaffold_runtime import callbacks
 from scaffold_runtime.callback import Callback
+from scaffold_runtime.cli import config_text
+from scaffold_runtime.cli.class_path import translate_word
+from scaffold_runtime.cli.refusal import explain
 from scaffold_runtime.data import DataModule
 from scaffold_runtime.errors import MisconfigurationError
 from scaffold_runtime.module import Module
@@ -77,11 +82,41 @@ class ArgumentParser(jsonargparse.ArgumentParser):
             description=description,
             env_prefix=env_prefix,
             default_env=default_env,
-            **kwargs,
+            **{"parser_mode": config_text.MODE, "allow_abbrev": False, **kwargs},
         )
+        self._config_being_read = ""
         self.callback_keys: list[str] = []
         self.optimizers: dict[str, tuple[Choice, str]] = {}
         self.lr_schedulers: dict[str, tuple[Choice, str]] = {}
+
+    def parse_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, *rest: Any, **kwargs: Any
+    ) -> jsonargparse.Namespace:
+        """Parse the words of a command line, by default this process'."""
+        words = sys.argv[1:] if args is None else args
+        translated = [translate_word(word) for word in words]
+        config: jsonargparse.Namespace = super().parse_args(translated, *rest, **kwargs)
+        return config
+
+    def parse_path(
+        self, path: str | os.PathLike[str], *rest: Any, **kwargs: Any
+    ) -> jsonargparse.Namespace:
+        """Parse a config file; what is wrong in it is said with its name."""
+        self._config_being_read = f"{os.fspath(path)}: "
+        try:
+            config: jsonargparse.Namespace = super().parse_path(path, *rest, **kwargs)
+            return config
+        except (OSError, UnicodeError) as error:
+            self.error(f"Problems parsing config: {error}", error)
+        finally:
+            self._config_being_read = ""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """End with one sentence and code 2, or raise where the parser was told to."""
+        if not self.exit_on_error:
+            super().error(message, ex)
+        sentence = explain(message, getattr(ex, "subcommand_parser", None) or self)
+        self.exit(2, f"{self._config_being_read}{sentence}\n")
 
     def add_lightning_class_args(
         self,
@@ -114,17 +149,20 @@ class ArgumentParser(jsonargparse.ArgumentParser):
             )
         if issubclass(cls, Callback):
             self.callback_keys.append(nested_key)
+        added: list[str]
         if subclass_mode:
-            return self.add_subclass_arguments(
+            added = self.add_subclass_arguments(
                 cls, nested_key, fail_untyped=False, required=required
             )
-        return self.add_class_arguments(
-            cls,
-            nested_key,
-            fail_untyped=False,
-            instantiate=not issubclass(cls, Trainer),
-            sub_configs=True,
-        )
+        else:
+            added = self.add_class_arguments(
+                cls,
+                nested_key,
+                fail_untyped=False,
+                instantiate=not issubclass(cls, Trainer),
+                sub_configs=True,
+            )
+        return added
 
     def add_optimizer_args(
         self,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import yaml
 
 from scaffold_runtime.callback import Callback
-from scaffold_runtime.errors import MisconfigurationError
+from scaffold_runtime.errors import UserError
+from scaffold_runtime.secret import mask
 
 if TYPE_CHECKING:
     from jsonargparse import Namespace
@@ -15,6 +19,10 @@ if TYPE_CHECKING:
     from scaffold_runtime.cli.parser import ArgumentParser
     from scaffold_runtime.module import Module
     from scaffold_runtime.trainer import Trainer
+
+
+class RunFolderError(UserError, RuntimeError):
+    """A run's folder that holds another run already."""
 
 
 class SaveConfigCallback(Callback):
@@ -25,11 +33,10 @@ class SaveConfigCallback(Callback):
         config: the config.
         config_filename: name of the file.
         overwrite: replace the file of an earlier run.
-        multifile: write several files where the config was read from several.
         save_to_log_dir: write the file; False leaves it to an overridden `save_config`.
 
     Raises:
-        MisconfigurationError: the folder already holds a config and may not lose it.
+        RunFolderError: the folder already holds a config, which may not be lost.
     """
 
     def __init__(
@@ -38,14 +45,12 @@ class SaveConfigCallback(Callback):
         config: Namespace,
         config_filename: str = "config.yaml",
         overwrite: bool = False,
-        multifile: bool = False,
         save_to_log_dir: bool = True,
     ) -> None:
         self.parser = parser
         self.config = config
         self.config_filename = config_filename
         self.overwrite = overwrite
-        self.multifile = multifile
         self.save_to_log_dir = save_to_log_dir
         self.already_saved = False
 
@@ -60,20 +65,28 @@ class SaveConfigCallback(Callback):
         self.already_saved = True
 
     def _write(self, trainer: Trainer) -> None:
+        """Put the file into the run's folder whole, or leave the one that is there."""
         log_dir = trainer.log_dir
-        assert log_dir is not None
+        if log_dir is None:
+            return
         path = Path(log_dir, self.config_filename)
-        in_the_way = not self.overwrite and path.is_file()
-        if trainer.engine.broadcast(in_the_way):
-            raise MisconfigurationError(
+        if trainer.engine.broadcast(path.is_file() and not self.overwrite):
+            raise RunFolderError(
                 f"{path} is there already, from an earlier run: choose another folder or"
                 " version for the logger, or delete it."
             )
         if trainer.is_global_zero:
-            os.makedirs(log_dir, exist_ok=True)
-            self.parser.save(
-                self.config, path, overwrite=True, multifile=self.multifile
-            )
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = path.with_name(f"{path.name}.tmp")
+            temporary.write_text(self.config_text(), encoding="utf-8")
+            os.replace(temporary, path)
 
-    def save_config(self, trainer: Trainer, pl_module: Module, stage: str) -> Any:
+    def config_text(self) -> str:
+        """The config as YAML, with secrets masked."""
+        # By way of JSON: PyYAML writes floats that every reader of YAML takes for floats.
+        text = self.parser.dump(self.config, format="json", skip_unset=False)
+        values = json.loads(text)
+        return yaml.safe_dump(mask(values), sort_keys=False, allow_unicode=True)
+
+    def save_config(self, trainer: Trainer, pl_module: Module, stage: str) -> None:
         """Save the config elsewhere too; override it. Called once, on rank 0."""
