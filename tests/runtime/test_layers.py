@@ -24,7 +24,7 @@ RUNTIME = ROOT / "runtime" / "scaffold_runtime"
 SCAFFOLD = ROOT / "scaffold"
 
 LEVELS = {
-    0: {"errors", "progress"},
+    0: {"errors", "progress", "secret"},
     1: {"strategies", "precision", "launch", "seed", "stops", "hyperparameters"},
     2: {
         "engine",

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         RichProgressBar,
         TQDMProgressBar,
     )
+    from scaffold_runtime.callbacks.run_record import RunRecord
     from scaffold_runtime.callbacks.throughput_monitor import ThroughputMonitor
     from scaffold_runtime.callbacks.timer import Timer
     from scaffold_runtime.callbacks.weight_averaging import (
@@ -52,6 +53,7 @@ _MODULE_OF = {
     "ProgressBar": "progress",
     "RichModelSummary": "model_summary",
     "RichProgressBar": "progress",
+    "RunRecord": "run_record",
     "TQDMProgressBar": "progress",
     "ThroughputMonitor": "throughput_monitor",
     "Timer": "timer",
@@ -82,6 +84,7 @@ __all__ = [
     "ProgressBar",
     "RichModelSummary",
     "RichProgressBar",
+    "RunRecord",
     "TQDMProgressBar",
     "ThroughputMonitor",
     "Timer",
