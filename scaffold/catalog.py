@@ -5,7 +5,6 @@ A wheel carries both as data inside the package; in a checkout they lie beside i
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +38,10 @@ def task(name: str) -> Template:
         raise UsageError(
             f"there is no task {quoted(name)}: {did_you_mean(name, task_names())}"
         )
-    return _load(ROOT, name)
+    from scaffold.template import load
+
+    templates = ROOT / "templates"
+    return load(name, (templates / "project", templates / "tasks" / name))
 
 
 def kind_names() -> list[str]:
@@ -76,22 +78,9 @@ def component(kind_name: str, variant: str) -> Template:
         raise UsageError(
             f"there is no {kind_name} {quoted(variant)}: {did_you_mean(variant, variants)}"
         )
-    return _load_component(ROOT, kind_name, variant)
-
-
-@cache
-def _load_component(root: Path, kind_name: str, variant: str) -> Template:
     from scaffold.template import load
 
-    return load(variant, (root / "templates" / "components" / kind_name / variant,))
-
-
-@cache
-def _load(root: Path, name: str) -> Template:
-    from scaffold.template import load
-
-    templates = root / "templates"
-    return load(name, (templates / "project", templates / "tasks" / name))
+    return load(variant, (ROOT / "templates" / "components" / kind_name / variant,))
 
 
 def _subfolders(folder: Path) -> list[str]:

@@ -40,24 +40,31 @@ class AddListItem:
 
     def apply(self, text: str) -> str:
         """Return `text` with the item at the list's end."""
-        before = _load(text)
-        changed = self._insert(text)
-        if self._items(_load(changed)) != [*self._items(before), self.item]:
-            raise ShapeError(self.key)
-        return changed
+        wanted = [*self._items(_load(text)), self.item]
+        return self._checked(self._insert(text), wanted)
 
     def revert(self, text: str) -> str:
         """Return `text` without the item."""
         items = self._items(_load(text))
         index = items.index(self.item)
-        changed = self._delete(text, index)
-        if self._items(_load(changed)) != items[:index] + items[index + 1 :]:
-            raise ShapeError(self.key)
-        return changed
+        wanted = items[:index] + items[index + 1 :]
+        return self._checked(self._delete(text, index), wanted)
 
     def snippet(self) -> tuple[str, str]:
         """Return the item as a block, and the list that it belongs to."""
         return "\n".join(_block(self.item)), f"the list {self.key} of {self.file}"
+
+    def _checked(self, changed: str, wanted: list[Any]) -> str:
+        """Return `changed` if its list is `wanted`: YAML has more forms than we know."""
+        from ruamel.yaml.error import YAMLError
+
+        try:
+            items = self._items(_load(changed))
+        except YAMLError:
+            raise ShapeError(self.key) from None
+        if items != wanted:
+            raise ShapeError(self.key)
+        return changed
 
     def _items(self, data: Any) -> list[Any]:
         """Return the list, as far as there is one; a mapping counts as its only item."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from scaffold import catalog, render, template, tree
+from scaffold.new import apply_new, plan_new
 from tests.scaffold.command_line import HOUSE, Result, Run
 
 
@@ -21,10 +23,10 @@ def house(monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def own_house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def own_house(house: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the fixture templates that the test may change."""
     copy = tmp_path / "house"
-    shutil.copytree(HOUSE, copy)
+    shutil.copytree(house, copy)
     monkeypatch.setattr(catalog, "ROOT", copy)
     return copy
 
@@ -70,6 +72,14 @@ def rendered() -> tree.Tree:
         return render.render(task, task.answers(package="my_digits"))
     finally:
         catalog.ROOT = root
+
+
+@pytest.fixture
+def project(tiny: template.Template, cwd: Path) -> Path:
+    """A project of the fixture task, just made, in the current folder."""
+    apply_new(plan_new(tiny, cwd / "digits", "digits", {}))
+    os.chdir(cwd / "digits")
+    return cwd / "digits"
 
 
 @pytest.fixture

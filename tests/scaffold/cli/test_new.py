@@ -4,9 +4,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.scaffold.command_line import Run, files_under, start
 
 from scaffold import toml_reader, tree
+from tests.scaffold.command_line import Run, files_under, start
 
 
 def answers_of(folder: Path) -> dict[str, object]:

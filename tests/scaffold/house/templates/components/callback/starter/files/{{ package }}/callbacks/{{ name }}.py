@@ -1,0 +1,2 @@
+class {{ class_name }}:
+    hooks = {{ python(hook) }}
