@@ -28,7 +28,15 @@ from torch.utils.data import (
 
 from scaffold_runtime.errors import CheckpointError
 from scaffold_runtime.launch import rank_zero_warn
-from scaffold_runtime.seed import derive_seed, random_state, restore_random_state
+from scaffold_runtime.seed import (
+    derive_seed,
+    draw_apart,
+    generator_states,
+    generators_of,
+    restore_generators,
+    seed_generator,
+    seed_generators,
+)
 
 
 @dataclass(frozen=True)
@@ -65,9 +73,11 @@ class EpochLoader:
         self._sharding = sharding
         self._order: _Order | None = None
         self.loader: Iterable[Any] = source
-        self._epoch_state: dict[str, Any] | None = None
         if isinstance(source, DataLoader):
             self.loader = self._iterated = self._rebuild(source)
+        self._stateful = None if self._order else self._find_stateful()
+        self._is_positioned = False
+        self._fetched: list[Any] = []
 
     def __len__(self) -> int:
         """Batches in an epoch.
@@ -91,14 +101,11 @@ class EpochLoader:
         Raises:
             CheckpointError: the loader cannot start in mid-epoch.
         """
-        if not isinstance(self.source, DataLoader):
-            _set_epoch(self.source, epoch)
-            return self._skip_iterable(iter(self.source), skip)
+        _set_epoch(getattr(self.source, "dataset", self.source), epoch)
         if self._order is None:
-            return self._skip_iterable(iter(self._iterated), skip)
-        self._order.start(epoch, skip)
+            return self._iterate_source(skip)
         _set_epoch(self._order.sampler, epoch)
-        _set_epoch(self.source.dataset, epoch)
+        self._order.start(epoch, skip)
         self._iterated.generator = torch.Generator().manual_seed(
             derive_seed(self._sharding.seed, epoch, self._sharding.rank)
         )
@@ -111,37 +118,61 @@ class EpochLoader:
         _set_epoch(self._order.sampler, epoch)
         return list(self._order.own_batches())
 
-    def state_dict(self) -> dict[str, Any]:
-        """State that the order of the running epoch depends on beyond its number."""
-        if hasattr(self.source, "state_dict"):
-            return {"source": self.source.state_dict()}
-        return self._order.state_dict() if self._order else {}
+    def with_end(self, batches: Iterator[Any]) -> Iterator[tuple[Any, bool]]:
+        """Batches of a loader without a length, each with a word on whether it is the last.
+
+        To know, a batch is fetched ahead of its turn; a checkpoint takes it along.
+        """
+        nothing = object()
+        batch = next(batches, nothing)
+        while batch is not nothing:
+            following = next(batches, nothing)
+            self._fetched = [] if following is nothing else [following]
+            yield batch, following is nothing
+            batch = following
+
+    def state_dict(self, within_epoch: bool = True) -> dict[str, Any]:
+        """What the order of the batches to come depends on, beyond the epoch's number."""
+        if self._order is not None:
+            return self._order.state_dict(within_epoch)
+        if self._stateful is None:
+            return {}
+        return {"source": self._stateful.state_dict(), "fetched": self._fetched}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over the state before the epoch is iterated again.
-
-        Raises:
-            CheckpointError: the data has another length than it had.
-        """
-        if "source" in state and hasattr(self.source, "load_state_dict"):
-            self.source.load_state_dict(state["source"])
-            self._epoch_state = state
-        elif self._order and state:
+        """Take over the state before the epoch is iterated again."""
+        if self._order is not None:
             self._order.load_state_dict(state)
+        elif self._stateful is not None and "source" in state:
+            self._stateful.load_state_dict(state["source"])
+            self._is_positioned, self._fetched = True, state["fetched"]
 
-    def _skip_iterable(self, batches: Iterator[Any], skip: int) -> Iterator[Any]:
-        """Pass over batches of a loader whose order is not ours."""
-        if skip == 0 or self._epoch_state is not None:
-            self._epoch_state = None
-            return batches
-        if not isinstance(self.source, Sequence):
-            raise CheckpointError(
-                f"The run was saved after batch {skip} of an epoch, and a"
-                f" {type(self.source).__name__} of iterable data cannot go on from there:"
-                " give it state_dict and load_state_dict, or resume from a checkpoint of"
-                " an epoch's end."
-            )
-        return itertools.islice(batches, skip, None)
+    def _find_stateful(self) -> Any:
+        """Who knows where in the data the run is: the loader, or its data set without workers."""
+        candidates = [self.loader]
+        if isinstance(self.source, DataLoader) and self.source.num_workers == 0:
+            candidates.append(self.source.dataset)
+        for candidate in candidates:
+            if hasattr(candidate, "state_dict") and hasattr(
+                candidate, "load_state_dict"
+            ):
+                return candidate
+        return None
+
+    def _iterate_source(self, skip: int) -> Iterator[Any]:
+        """Batches of a loader whose order is not ours, after `skip` of them."""
+        positioned, self._is_positioned = self._is_positioned, False
+        fetched, self._fetched = self._fetched, []
+        if skip == 0 or positioned:
+            return itertools.chain(fetched, iter(self.loader))
+        if isinstance(self.source, Sequence):
+            return itertools.islice(self.source, skip, None)
+        raise CheckpointError(
+            f"The run was saved after batch {skip} of an epoch, and a"
+            f" {type(self.source).__name__} of iterable data cannot go on from there: give"
+            " the data set state_dict and load_state_dict (and no workers), or resume from"
+            " a checkpoint of an epoch's end."
+        )
 
     # --- building anew ----------------------------------------------------------------
 
@@ -186,9 +217,11 @@ class _Order:
         self.drop_last = source.drop_last
         self._samples = len(source.dataset) if isinstance(source.dataset, Sized) else -1
         self._seed = sharding.seed
+        self._global_batch = (source.batch_size or 1) * sharding.world_size
         self._epoch = self._skip = 0
-        self._drawn_from: dict[str, Any] | None = None
-        self._resumed_from: dict[str, Any] | None = None
+        self._dataset = None if source.num_workers else source.dataset
+        self._saved: dict[str, Any] = {}
+        self._drawn_from: list[Any] = []
         if not self.is_ours:
             self.sampler = source.batch_sampler or source.sampler
             if sharding.world_size > 1 and sharding.enabled and sharding.training:
@@ -198,8 +231,30 @@ class _Order:
                 )
 
     def start(self, epoch: int, skip: int) -> None:
-        """Say which epoch the next iteration is, and how many batches of it are done."""
+        """Say which epoch the next iteration is, and how many batches of it are done.
+
+        Raises:
+            CheckpointError: some are done, and the data is not what it was.
+        """
+        if skip:
+            self._refuse_other_data()
         self._epoch, self._skip = epoch, skip
+        restore_generators(self.sampler, self._saved.get("drawn_from", []))
+        self._drawn_from, self._saved = generator_states(self.sampler), {}
+
+    def _refuse_other_data(self) -> None:
+        """Batches can be passed over only where they would be the same ones."""
+        for key, own, words in (
+            ("samples", self._samples, "samples in the data set"),
+            ("global_batch", self._global_batch, "samples in a batch of all ranks"),
+        ):
+            saved = self._saved.get(key, own)
+            if saved != own:
+                raise CheckpointError(
+                    f"The run was saved in mid-epoch with {saved} {words}, and there are"
+                    f" {own} now: resume with the same data and batch size, or from a"
+                    " checkpoint of an epoch's end."
+                )
 
     def __len__(self) -> int:
         if not self.is_ours or self.batch_size is None:
@@ -212,9 +267,11 @@ class _Order:
         return math.ceil(samples / self.batch_size)
 
     def __iter__(self) -> Iterator[Any]:
-        batches = self.own_batches() if self.is_ours else self._users_batches()
-        skip, self._skip = self._skip, 0
-        remaining = itertools.islice(batches, skip, None)
+        if self.is_ours:
+            batches = self.own_batches()
+        else:  # the user's, who may draw from the global generators at any time
+            batches = draw_apart(self.sampler, derive_seed(self._seed, self._epoch))
+        remaining = itertools.islice(batches, self._skip, None)
         if not self.names_epoch:
             return remaining
         return (_with_epoch(batch, self._epoch) for batch in remaining)
@@ -230,40 +287,18 @@ class _Order:
             return (indices[end - n : end] for n, end in zip(sizes, ends, strict=True))
         return (indices[i * size : (i + 1) * size] for i in range(len(self)))
 
-    def _users_batches(self) -> Iterator[Any]:
-        """The user's batches, drawn from the random state they were first drawn from."""
-        generator = getattr(
-            getattr(self.sampler, "sampler", self.sampler), "generator", 0
-        )
-        if isinstance(generator, torch.Generator):
-            generator.manual_seed(derive_seed(self._seed, self._epoch))
-        resumed, self._resumed_from = self._resumed_from, None
-        if resumed is None:
-            self._drawn_from = random_state()
-            return iter(self.sampler)
-        self._drawn_from, now = resumed, random_state()
-        restore_random_state(resumed)
-        batches = list(itertools.islice(iter(self.sampler), len(self.sampler)))
-        restore_random_state(now)
-        return iter(batches)
-
-    def state_dict(self) -> dict[str, Any]:
-        state = {
+    def state_dict(self, within_epoch: bool) -> dict[str, Any]:
+        now = self._drawn_from if within_epoch else generator_states(self.sampler)
+        return {
             "samples": self._samples,
-            "batch_size": self.batch_size,
-            "own": self.is_ours,
+            "global_batch": self._global_batch,
+            "drawn_from": now,
+            "dataset": generator_states(self._dataset),
         }
-        return state if self.is_ours else {**state, "drawn_from": self._drawn_from}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        if state.get("samples", self._samples) != self._samples:
-            raise CheckpointError(
-                f"The data set has {self._samples} samples, and it had {state['samples']}"
-                " when the run was saved in mid-epoch: resume with the same data, or from a"
-                " checkpoint of an epoch's end."
-            )
-        if not self.is_ours:
-            self._resumed_from = state.get("drawn_from")
+        self._saved = state
+        restore_generators(self._dataset, state.get("dataset", []))
 
 
 class _UnrepeatedSampler(DistributedSampler[Any]):
@@ -309,13 +344,14 @@ class _SeededSamples:
     def __init__(self, dataset: Any, seed: int) -> None:
         self._dataset = dataset
         self._seed = seed
+        self._generators = generators_of(dataset)
 
     def __len__(self) -> int:
         return len(self._dataset)
 
     def __getitem__(self, key: tuple[int, Any]) -> Any:
         epoch, index = key
-        seed_sample(self._seed, epoch, index)
+        self._seed_sample(epoch, index)
         return self._dataset[index]
 
     def __getattr__(self, name: str) -> Any:
@@ -328,18 +364,15 @@ class _SeededSamples:
 
     def _get_items(self, keys: list[tuple[int, Any]]) -> Any:
         epoch, first = keys[0]
-        seed_sample(self._seed, epoch, first)
+        self._seed_sample(epoch, first)
         return self._dataset.__getitems__([index for _, index in keys])
 
-
-def seed_sample(seed: int, epoch: int, index: Any) -> None:
-    """Seed a worker's generators for one sample."""
-    number = index if isinstance(index, int) else hash(str(index))
-    derived = derive_seed(seed, epoch, number)
-    torch.default_generator.manual_seed(derived)
-    random.seed(derived)
-    if "numpy" in sys.modules:
-        sys.modules["numpy"].random.seed(derived % 2**32)
+    def _seed_sample(self, epoch: int, index: Any) -> None:
+        """Seed a worker's generators, global ones and the data set's own, for one sample."""
+        derived = derive_seed(self._seed, epoch, index)
+        seed_generators(derived)
+        for generator in self._generators:
+            seed_generator(generator, derived)
 
 
 def _with_epoch(batch: Any, epoch: int) -> Any:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
+from torch import nn
 
 from scaffold_runtime.errors import MisconfigurationError
 
@@ -99,6 +100,19 @@ class LogArguments(NamedTuple):
     add_dataloader_idx: bool
 
 
+_STATE_KEYS = (
+    "name",
+    "suffix",
+    "on_step",
+    "on_epoch",
+    "reduction",
+    "dataloader_idx",
+    "value",
+    "total",
+    "weight",
+)
+
+
 class Metrics(NamedTuple):
     """Metrics by who reads them: callbacks, loggers, the progress bar."""
 
@@ -185,13 +199,10 @@ class Entry:
         return self.value is not None or self.total is not None
 
     def state_dict(self) -> dict[str, Any]:
-        """What a run resumed in mid-epoch needs."""
-        return {"value": self.value, "total": self.total, "weight": self.weight}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what the epoch had gathered."""
-        self.value, self.total = state["value"], state["total"]
-        self.weight = state["weight"]
+        """All that a run resumed in mid-epoch needs to make the entry again."""
+        state = {key: getattr(self, key) for key in _STATE_KEYS}
+        plain = self.arguments._replace(reduce_fx=self.reduction)
+        return {**state, "arguments": list(plain)}
 
 
 @dataclass
@@ -245,7 +256,6 @@ class MetricRecorder:
     entries: dict[tuple[str | None, str, int | None], Entry] = field(
         default_factory=dict
     )
-    pending: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def log(
         self, name: str, value: Any, arguments: LogArguments, batch_size: int | None
@@ -255,21 +265,36 @@ class MetricRecorder:
         Raises:
             MisconfigurationError: the hook, the value or the arguments do not allow it.
         """
-        key = (self.hook, name, self.dataloader_idx)
+        index = self.dataloader_idx if arguments.add_dataloader_idx else None
+        key = (self.hook, name, index)
         entry = self.entries.get(key)
         if entry is None:
             entry = self.entries[key] = self._new_entry(name, value, arguments)
-        elif entry.arguments != arguments:
-            raise MisconfigurationError(
-                f"{self.hook} logged {name!r} with other arguments than before: log one"
-                " name always with the same ones."
-            )
+        elif (
+            entry.arguments != arguments or entry.dataloader_idx != self.dataloader_idx
+        ):
+            self._renew_arguments(entry, arguments)
         if not isinstance(entry, MetricEntry):
             if batch_size is None and entry.on_epoch and entry.reduction == "mean":
                 batch_size = self.batch_size or self._find_batch_size()
             entry.update(self._as_scalar(name, value, arguments), batch_size or 1)
         else:
             entry.update_metric(value)
+
+    def _renew_arguments(self, entry: Entry, arguments: LogArguments) -> None:
+        """A checkpoint keeps a reduction by its name, and nothing else may differ."""
+        reduction = _reduction(entry.name, arguments.reduce_fx)
+        if entry.dataloader_idx != self.dataloader_idx:
+            raise MisconfigurationError(
+                f"{self.hook} logged {entry.name!r} for several loaders under one name:"
+                " leave out add_dataloader_idx=False, or name each on its own."
+            )
+        if entry.arguments != arguments._replace(reduce_fx=reduction):
+            raise MisconfigurationError(
+                f"{self.hook} logged {entry.name!r} with other arguments than before: log"
+                " one name always with the same ones."
+            )
+        entry.arguments = arguments
 
     def _new_entry(self, name: str, value: Any, arguments: LogArguments) -> Entry:
         rule = LOG_RULES.get(self.hook or "")
@@ -283,7 +308,7 @@ class MetricRecorder:
         self._check(name, rule, on_step, on_epoch)
         is_metric = _is_metric(value)
         several = self.dataloader_idx is not None and arguments.add_dataloader_idx
-        entry = (MetricEntry if is_metric else Entry)(
+        return (MetricEntry if is_metric else Entry)(
             name,
             f"/dataloader_idx_{self.dataloader_idx}" if several else "",
             arguments,
@@ -293,10 +318,6 @@ class MetricRecorder:
             self.dataloader_idx,
             self.reduce if arguments.sync_dist else None,
         )
-        pending = self.pending.pop(self._key_text(name), None)
-        if pending is not None and not is_metric:
-            entry.load_state_dict(pending)
-        return entry
 
     def _check(self, name: str, rule: LogRule, on_step: bool, on_epoch: bool) -> None:
         if not isinstance(name, str):
@@ -312,6 +333,11 @@ class MetricRecorder:
             raise MisconfigurationError(
                 f"{self.hook} belongs to no step, so {name!r} cannot be logged there with"
                 " on_step=True: use on_epoch=True."
+            )
+        if not on_step and not on_epoch:
+            raise MisconfigurationError(
+                f"self.log({name!r}, on_step=False, on_epoch=False) records nothing: drop"
+                " one of the two, or the call."
             )
         if not on_epoch and not rule.step_allowed:
             raise MisconfigurationError(
@@ -390,20 +416,58 @@ class MetricRecorder:
 
     # --- state ------------------------------------------------------------------------
 
-    def _key_text(self, name: str) -> str:
-        return f"{self.hook}.{name}.{self.dataloader_idx}"
-
-    def state_dict(self) -> dict[str, Any]:
-        """What a run resumed in mid-epoch needs, by hook, name and loader."""
+    def state_dict(self, module: nn.Module) -> dict[str, Any]:
+        """What a run resumed in mid-epoch needs: all entries, and the module's metrics."""
+        names = {id(child): name for name, child in module.named_modules()}
         return {
-            f"{hook}.{name}.{index}": entry.state_dict()
-            for (hook, name, index), entry in self.entries.items()
-            if entry.updated and not isinstance(entry, MetricEntry)
+            "entries": [
+                {**entry.state_dict(), "hook": hook, "metric": names.get(id(metric))}
+                for (hook, _, _), entry in self.entries.items()
+                if entry.updated
+                and (
+                    (metric := getattr(entry, "metric", None)) is None
+                    or id(metric) in names
+                )
+            ],
+            "metrics": {
+                name: {"state": child.metric_state, "updates": child._update_count}
+                for name, child in module.named_modules()
+                if _is_metric(child)
+            },
         }
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over a state; each entry picks up its part when it is first logged."""
-        self.pending = dict(state)
+    def load_state_dict(self, state: Mapping[str, Any], module: nn.Module) -> None:
+        """Take over a state; torchmetrics objects are found by their names in the module."""
+        children = dict(module.named_modules())
+        for name, saved in state["metrics"].items():
+            for key, value in saved["state"].items():
+                setattr(children[name], key, move_tensors(value, self.device))
+            children[name]._update_count = saved["updates"]
+        for saved in state["entries"]:
+            self._restore_entry(dict(saved), children)
+
+    def _restore_entry(
+        self, saved: dict[str, Any], children: Mapping[str, nn.Module]
+    ) -> None:
+        hook, metric = saved.pop("hook"), saved.pop("metric")
+        arguments = LogArguments(*saved.pop("arguments"))
+        sync = self.reduce if arguments.sync_dist else None
+        for key in ("value", "total"):
+            saved[key] = move_tensors(saved[key], self.device)
+        if metric is None:
+            entry = Entry(**saved, arguments=arguments, sync=sync)
+        else:
+            entry = MetricEntry(
+                **saved, metric=children[metric], arguments=arguments, sync=sync
+            )
+        self.entries[hook, entry.name, entry.dataloader_idx] = entry
+
+
+def move_tensors(value: Any, device: torch.device) -> Any:
+    """A tensor, or those of a list, on a device; anything else as it is."""
+    if isinstance(value, list):
+        return [move_tensors(item, device) for item in value]
+    return value.to(device) if isinstance(value, torch.Tensor) else value
 
 
 def _reduction(name: str, reduce_fx: Any) -> str:

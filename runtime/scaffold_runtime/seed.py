@@ -6,7 +6,7 @@ import hashlib
 import os
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -129,3 +129,67 @@ def isolated_random_state() -> Iterator[None]:
         yield
     finally:
         restore_random_state(state)
+
+
+def draw_apart(items: Iterable[Any], seed: int) -> Iterator[Any]:
+    """Iterate with global generators that follow from the seed and belong to `items` alone."""
+    with isolated_random_state():
+        seed_generators(seed)
+        state, iterator = random_state(), iter(items)
+    nothing = object()
+    while True:
+        with isolated_random_state():
+            restore_random_state(state)
+            item = next(iterator, nothing)
+            state = random_state()
+        if item is nothing:
+            return
+        yield item
+
+
+def generator_states(owner: Any) -> list[Any]:
+    """States of the generators that an object holds, as plain data."""
+    return [_state_of(generator) for generator in generators_of(owner)]
+
+
+def restore_generators(owner: Any, states: list[Any]) -> None:
+    """Put an object's generators back to `generator_states`; no states change nothing."""
+    for generator, state in zip(generators_of(owner), states, strict=False):
+        if isinstance(generator, torch.Generator):
+            generator.set_state(state)
+        elif isinstance(generator, random.Random):
+            generator.setstate(state)
+        else:
+            generator.bit_generator.state = state
+
+
+def seed_generator(generator: Any, seed: int) -> None:
+    """Seed a generator of torch, `random` or NumPy."""
+    if isinstance(generator, torch.Generator):
+        generator.manual_seed(seed)
+    elif isinstance(generator, random.Random):
+        generator.seed(seed)
+    else:
+        bits = generator.bit_generator
+        bits.state = type(bits)(seed).state
+
+
+def generators_of(owner: Any) -> list[Any]:
+    """Generators among the attributes of a sampler or data set, or of one that it wraps."""
+    kinds: tuple[type, ...] = (torch.Generator, random.Random)
+    if "numpy" in sys.modules:
+        kinds += (sys.modules["numpy"].random.Generator,)
+    inner = (getattr(owner, name, None) for name in ("sampler", "dataset", "transform"))
+    owners = [owner, *inner]
+    attributes = [vars(each).values() for each in owners if hasattr(each, "__dict__")]
+    return [
+        value for values in attributes for value in values if isinstance(value, kinds)
+    ]
+
+
+def _state_of(generator: Any) -> Any:
+    if isinstance(generator, torch.Generator):
+        return generator.get_state()
+    if isinstance(generator, random.Random):
+        return generator.getstate()
+    return generator.bit_generator.state

@@ -264,18 +264,17 @@ class Trainer:
 
     def _apply_trial_run(self) -> None:
         """`fast_dev_run` and `overfit_batches` are settings of many arguments at once."""
+        batches = self.fast_dev_run
+        if batches:
+            rank_zero_info(
+                f"fast_dev_run: {batches} batch(es) of every stage, no logs, no checkpoints."
+            )
+            self.limit_train_batches = self.limit_val_batches = batches
+            self.limit_test_batches = self.limit_predict_batches = batches
+            self.max_steps, self.max_epochs, self.num_sanity_val_steps = batches, 1, 0
+            self.val_check_interval, self.check_val_every_n_epoch = 1.0, 1
         if self.overfit_batches:
             self.limit_train_batches = self.limit_val_batches = self.overfit_batches
-        batches = self.fast_dev_run
-        if not batches:
-            return
-        rank_zero_info(
-            f"fast_dev_run: {batches} batch(es) of every stage, no logs, no checkpoints."
-        )
-        self.limit_train_batches = self.limit_val_batches = batches
-        self.limit_test_batches = self.limit_predict_batches = batches
-        self.max_steps, self.max_epochs, self.num_sanity_val_steps = batches, 1, 0
-        self.val_check_interval, self.check_val_every_n_epoch = 1.0, 1
 
     def _make_loggers(
         self, given: Logger | Iterable[Logger] | bool | None
@@ -375,6 +374,7 @@ class Trainer:
         self.gradient_norm: torch.Tensor | None = None
         self.stop_signal, self.stop_was_agreed_on = 0, False
         self.resumed: dict[str, Any] | None = None
+        self.rank_state: dict[str, Any] | None = None
 
     # --- entry points -----------------------------------------------------------------
 

@@ -186,10 +186,10 @@ class WeightAveraging(Callback):
         if self._averages is None:
             return
         state = checkpoint["state_dict"]
-        checkpoint["current_model_state"] = state
-        checkpoint["state_dict"] = {
-            name: self._averages.get(name, value) for name, value in state.items()
-        }
+        other = {name: self._averages.get(name, value) for name, value in state.items()}
+        current, average = (other, state) if self._swapped else (state, other)
+        checkpoint["current_model_state"] = current
+        checkpoint["state_dict"] = average
         checkpoint["averaging_state"] = {"n_averaged": self._n_averaged.clone()}
 
     def on_load_checkpoint(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from scaffold_runtime.errors import MisconfigurationError
 from scaffold_runtime.loader import EpochLoader
 from scaffold_runtime.loops.hooks import takes_argument
 from scaffold_runtime.loops.loading import load_validation_data
+from scaffold_runtime.loops.resume import rank_state
 from scaffold_runtime.metrics import MetricRecorder
 from scaffold_runtime.progress import Phase
 from scaffold_runtime.seed import isolated_random_state
@@ -49,6 +51,7 @@ def validate_in_fit(trainer: Trainer) -> None:
         trainer.hooks.call("on_validation_model_zero_grad")
     load_validation_data(trainer)
     if trainer.enable_validation:
+        trainer.rank_state = copy.deepcopy(rank_state(trainer))
         run_evaluation(trainer, trainer.val_loaders, trainer.num_val_batches)
     trainer.begin_stage("train")
     trainer.progress.phase = Phase.VALIDATED
@@ -74,6 +77,7 @@ def run_evaluation(
         trainer.shows_epoch = True
         hooks.call(f"on_{word}_epoch_end")
         results = _finish_metrics(trainer, len(loaders))
+        trainer.validation_due, trainer.rank_state = False, None
         hooks.call(f"on_{word}_end")
     return results
 

@@ -64,38 +64,39 @@ def collect(trainer: Trainer, weights_only: bool = False) -> dict[str, Any]:
 
 def _loop_state(trainer: Trainer) -> dict[str, Any]:
     """Where the loop stands; random states of every rank, in the order of ranks."""
-    own = {
-        "random_state": random_state(),
-        "metrics": trainer.train_recorder.state_dict(),
-    }
+    own = trainer.rank_state or rank_state(trainer)
     ranks = [trainer.engine.broadcast(own, src) for src in range(trainer.world_size)]
-    loader = trainer.train_loader
+    loader, progress = trainer.train_loader, trainer.progress
+    within_epoch = progress.batch > 0 and progress.phase != Phase.EPOCH_DONE
+    within_step = trainer.training and trainer.train_recorder.batch is not None
     return {
-        "progress": trainer.progress.state_dict(),
+        "progress": progress.state_dict(),
+        "within_step": within_step and progress.phase == Phase.BETWEEN,
         "seed": trainer.engine.seed,
         "world_size": trainer.world_size,
         "ranks": ranks,
-        "loader": loader.state_dict() if loader is not None else {},
+        "loader": loader.state_dict(within_epoch) if loader is not None else {},
         "callback_metrics": {
             name: value.detach().cpu()
             for name, value in trainer.callback_metrics.items()
         },
         "is_stepping": trainer.is_stepping,
         "validation_due": trainer.validation_due,
-        "gradients": _accumulated_gradients(trainer),
     }
 
 
-def _accumulated_gradients(trainer: Trainer) -> dict[str, Any]:
-    """Gradients that wait for the rest of their accumulation, by parameter name."""
-    if trainer.is_stepping:
-        return {}
-    gradients = {
-        name: parameter.grad
-        for name, parameter in trainer.module.named_parameters()
-        if parameter.grad is not None
+def rank_state(trainer: Trainer) -> dict[str, Any]:
+    """What this rank alone knows: random state, running metrics, gradients in accumulation."""
+    return {
+        "random_state": random_state(),
+        "metrics": trainer.train_recorder.state_dict(trainer.module),
+        "eval_batches": dict(trainer.progress.eval_batches),
+        "gradients": {
+            name: parameter.grad.cpu()
+            for name, parameter in trainer.module.named_parameters()
+            if parameter.grad is not None and not trainer.is_stepping
+        },
     }
-    return trainer.strategy.full_state(gradients)
 
 
 def _callback_states(trainer: Trainer) -> dict[str, Any]:
@@ -291,29 +292,39 @@ def resume_epoch(trainer: Trainer) -> Iterator[Any] | None:
     state, trainer.resumed = trainer.resumed, None
     if state is None:
         return None
-    progress = trainer.progress
+    progress, loader = trainer.progress, trainer.train_loader
+    assert loader is not None
     between_epochs = progress.batch == 0 and progress.phase == Phase.BETWEEN
     batches: Iterator[Any] = iter(())
-    assert trainer.train_loader is not None
+    loader.load_state_dict(state["loader"])
     if not between_epochs and progress.phase != Phase.EPOCH_DONE:
-        trainer.train_loader.load_state_dict(state["loader"])
-        batches = trainer.train_loader.iterate(progress.epoch, skip=progress.batch)
+        batches = loader.iterate(progress.epoch, skip=progress.batch)
     trainer.is_stepping = state["is_stepping"]
     trainer.validation_due = state["validation_due"]
     trainer.is_last_batch = progress.batch == trainer.num_training_batches
     trainer.take_metrics(state["callback_metrics"])
-    _restore_gradients(trainer, state["gradients"])
+    _restore_gradients(trainer, state["ranks"])
     _restore_rank(trainer, state)
     return None if between_epochs else batches
 
 
-def _restore_gradients(trainer: Trainer, gradients: dict[str, Any]) -> None:
+def _restore_gradients(trainer: Trainer, ranks: list[dict[str, Any]]) -> None:
+    """Each rank's own sum; in another world the mean, which is what would become of them."""
+    own = ranks
+    if len(ranks) == trainer.world_size:
+        own = [ranks[trainer.global_rank]]
     for name, parameter in trainer.module.named_parameters():
-        if name in gradients:
-            parameter.grad = gradients[name].to(parameter.device)
+        if name in own[0]["gradients"]:
+            mean = sum(rank["gradients"][name] for rank in own) / len(own)
+            parameter.grad = mean.to(parameter.device)
 
 
 def _restore_rank(trainer: Trainer, state: dict[str, Any]) -> None:
+    if state["within_step"]:
+        rank_zero_warn(
+            "The checkpoint was saved within a step: that step is taken again, with other"
+            " random numbers. Save in on_train_batch_end to go on exactly."
+        )
     if state["world_size"] != trainer.world_size:
         rank_zero_warn(
             f"The checkpoint was saved by {state['world_size']} processes, and"
@@ -322,7 +333,8 @@ def _restore_rank(trainer: Trainer, state: dict[str, Any]) -> None:
         )
         return
     own = state["ranks"][trainer.global_rank]
-    trainer.train_recorder.load_state_dict(own["metrics"])
+    trainer.progress.eval_batches = own["eval_batches"]
+    trainer.train_recorder.load_state_dict(own["metrics"], trainer.module)
     restore_random_state(own["random_state"])
 
 

@@ -41,7 +41,10 @@ def running(
     trainer.engine.launch()
     reuses_module = model is None
     trainer.state = TrainerState(fn)
-    trainer.state.stage = "train" if fn is TrainerFn.FITTING else fn.value
+    if fn is TrainerFn.FITTING:
+        trainer.state.stage, trainer.should_stop = "train", False
+    else:
+        trainer.state.stage = fn.value
     _attach(trainer, model, given, datamodule)
     try:
         with trainer.signals if fn is TrainerFn.FITTING else nullcontext():

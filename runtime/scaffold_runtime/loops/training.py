@@ -45,6 +45,7 @@ def fit(trainer: Trainer) -> None:
     loading.load_training_data(trainer)
     if is_done(trainer) or trainer.num_training_batches == 0:
         return
+    trainer.enable_validation = loading.can_validate(trainer)
     if validates_in_epoch(trainer):
         trainer.begin_stage("validate")
         loading.load_validation_data(trainer)
