@@ -31,11 +31,11 @@ Run = Callable[..., Result]
 
 
 def start(
-    *words: str, cwd: Path, env: dict[str, str] | None = None
+    *words: str, cwd: Path, env: dict[str, str] | None = None, house: Path = HOUSE
 ) -> subprocess.Popen[str]:
     """Start a command line as a process of its own."""
     return subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM, str(HOUSE), *words],
+        [sys.executable, "-c", _PROGRAM, str(house), *words],
         cwd=cwd,
         env=env,
         stdin=subprocess.DEVNULL,

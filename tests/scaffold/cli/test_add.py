@@ -1,0 +1,92 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.scaffold.command_line import Run
+from tests.scaffold.components import config, snapshot
+
+
+@pytest.fixture
+def made(scaffold: Run, cwd: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project made by the command line, and the current folder deep in it."""
+    assert scaffold("new", "tiny", "digits").code == 0
+    monkeypatch.chdir(cwd / "digits" / "configs")
+    return cwd / "digits"
+
+
+def test_it_works_in_any_folder_of_the_project(scaffold: Run, made: Path) -> None:
+    done = scaffold("add", "callback", "grad-norm", "--hook", "on_fit_end")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines() == [
+        "modify  configs/default.yaml",
+        "create  digits/callbacks/grad_norm.py",
+        "create  tests/test_grad_norm.py",
+    ]
+
+
+def test_flags_and_sets_are_answers(scaffold: Run, made: Path) -> None:
+    words = (
+        "add",
+        "callback",
+        "early-stopping",
+        "--patience",
+        "9",
+        "--set",
+        "monitor=x",
+    )
+    assert scaffold(*words).code == 0
+    [callback] = config(made)["trainer"]["callbacks"]
+    assert callback["init_args"] == {"monitor": "x", "patience": 9}
+
+
+@pytest.mark.parametrize("preview", ["--dry-run", "--diff"])
+def test_a_preview_writes_nothing(scaffold: Run, made: Path, preview: str) -> None:
+    before = snapshot(made)
+    done = scaffold("add", "callback", "grad-norm", preview)
+    assert done.code == 0
+    assert "digits/callbacks/grad_norm.py" in done.out
+    assert snapshot(made) == before
+    assert not (made / ".scaffold" / "undo").exists()
+
+
+def test_json(scaffold: Run, made: Path) -> None:
+    shown = json.loads(scaffold("add", "callback", "grad-norm", "--json").out)
+    assert shown["component"] == "callback grad-norm"
+    assert "configs/default.yaml" in [o["path"] for o in shown["operations"]]
+
+
+def test_without_an_anchor_the_exit_code_is_3(scaffold: Run, made: Path) -> None:
+    (made / "configs" / "default.yaml").write_text("x: 1\n")
+    done = scaffold("add", "callback", "grad-norm")
+    assert done.code == 3
+    assert "- class_path: digits.callbacks.grad_norm.GradNorm" in done.out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["calback"], "did you mean 'callback'"),
+        (["callback", "x", "--from", "strater"], "did you mean 'starter'"),
+        (["callback", "x", "--set", "colour=red"], "asks no question 'colour'"),
+        (["callback", "x", "--patience", "9"], "asks no question 'patience'"),
+        (["callback", "x", "--hook", "on_fit"], "did you mean"),
+        (["callback", "a b"], "is no name"),
+        (["callback", "x", "y"], "y"),
+    ],
+)
+def test_bad_input_is_one_sentence(
+    scaffold: Run, made: Path, words: list[str], message: str
+) -> None:
+    before = snapshot(made)
+    done = scaffold("add", *words)
+    assert (done.code, done.out) == (2, "")
+    [line] = done.err.splitlines()
+    assert message in line
+    assert snapshot(made) == before
+
+
+def test_outside_a_project(scaffold: Run, cwd: Path) -> None:
+    done = scaffold("add", "callback")
+    assert done.code == 2
+    assert "in no project" in done.err
