@@ -115,7 +115,7 @@ class Trainer:
         self,
         *,
         accelerator: str = "auto",
-        strategy: str | Strategy = "auto",
+        strategy: Strategy | str = "auto",
         devices: list[int] | str | int = "auto",
         num_nodes: int = 1,
         precision: str | int | None = None,
@@ -462,7 +462,9 @@ class Trainer:
             else:
                 self.test_loaders, self.num_test_batches = loaders, counts
             self.begin_stage(stage)
-            results = evaluation.run_evaluation(self, loaders, counts)
+            results = []
+            if any(counts):
+                results = evaluation.run_evaluation(self, loaders, counts)
         if verbose and self.is_global_zero:
             _print_results(results, stage)
         return results
@@ -496,7 +498,9 @@ class Trainer:
             loaders, counts = loading.load_evaluation_data(self, "predict")
             self.predict_loaders, self.num_predict_batches = loaders, counts
             self.begin_stage("predict")
-            predictions = evaluation.run_prediction(self, loaders, counts)
+            predictions = []
+            if any(counts):
+                predictions = evaluation.run_prediction(self, loaders, counts)
         if not self.returns_predictions:
             return None
         return predictions[0] if len(predictions) == 1 else predictions

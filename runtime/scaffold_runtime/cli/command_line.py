@@ -31,6 +31,8 @@ from scaffold_runtime.cli.parser import (
 from scaffold_runtime.cli.saved_config import SaveConfigCallback
 from scaffold_runtime.data import DataModule
 from scaffold_runtime.errors import MisconfigurationError, UserError
+from scaffold_runtime.launch import rank_zero_warn
+from scaffold_runtime.loops.hooks import is_overridden
 from scaffold_runtime.module import Module
 from scaffold_runtime.seed import seed_everything
 from scaffold_runtime.trainer import Trainer
@@ -250,7 +252,7 @@ class CLI:
 
     def instantiate_classes(self) -> None:
         """Make the data module, the module and the trainer."""
-        self.config_init = self.parser.instantiate_classes(self.config)
+        self.config_init = self.parser.instantiate(self.config)
         self.datamodule: DataModule | None = self._get(self.config_init, "data")
         self.model: Module = self._get(self.config_init, "model")
         self._bring_optimizer()
@@ -275,7 +277,15 @@ class CLI:
                 )
                 callbacks.append(save_config)
             callbacks.append(RunRecord())
-        return self.trainer_class(**{**config, "callbacks": callbacks})
+        if "callbacks" in inspect.signature(self.trainer_class).parameters:
+            config["callbacks"] = callbacks
+        else:
+            name = getattr(self.trainer_class, "__qualname__", self.trainer_class)
+            rank_zero_warn(
+                f"{name} has no argument callbacks: no callback is added, and the run"
+                " keeps neither its config nor a record."
+            )
+        return self.trainer_class(**config)
 
     @property
     def _own_parser(self) -> ArgumentParser:
@@ -313,6 +323,12 @@ class CLI:
         if not (self.auto_configure_optimizers and optimizer_spec):
             return
         scheduler_spec = self._automatic_choice(parser.lr_schedulers)
+
+        if is_overridden(self.model, "configure_optimizers", Module):
+            rank_zero_warn(
+                f"{type(self.model).__name__}.configure_optimizers is not used: the"
+                f" {optimizer_spec['class_path']} of the config takes its place."
+            )
 
         def configure_optimizers(module: Module) -> Any:
             optimizer = _make(optimizer_spec, module.parameters())

@@ -1,0 +1,401 @@
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+import scaffold_runtime as L
+from scaffold_runtime.callbacks import EarlyStopping, LearningRateMonitor
+from scaffold_runtime.cli import CLI, LightningCLI, ReduceLROnPlateau
+from scaffold_runtime.errors import DataError, MisconfigurationError
+from scaffold_runtime.loggers import CSVLogger
+from scaffold_runtime.strategies import DDPStrategy
+from tests.runtime.cli.project import Activation, Data, Model, Note, OwnOptimizer
+
+
+def test_lightning_knows_it_under_its_name():
+    assert LightningCLI is CLI
+
+
+def test_words_reach_model_data_and_trainer(parse):
+    cli = parse("--model.width=8", "--data.batch_size=2", "--trainer.max_epochs=3")
+    assert cli.model.layer.out_features == 8
+    assert cli.datamodule.batch_size == 2
+    assert cli.trainer.max_epochs == 3
+    assert cli.subcommand is None
+
+
+def test_a_later_config_and_words_win(parse):
+    Path("a.yaml").write_text("model: {width: 2, learning_rate: 1e-3}\n")
+    Path("b.yaml").write_text("model: {width: 3}\n")
+    cli = parse("--config=a.yaml", "--config=b.yaml", "--model.layers=[1, 2]")
+    assert dict(cli.model.hparams) == {
+        "width": 3,
+        "learning_rate": 1e-3,
+        "layers": [1, 2],
+        "api_key": "none",
+    }
+
+
+def test_the_default_config_lies_beside_the_script(parse, folder):
+    (folder / "configs").mkdir()
+    (folder / "configs" / "default.yaml").write_text("model: {width: 6}\n")
+    assert parse().model.layer.out_features == 6
+    assert parse("--model.width=7").model.layer.out_features == 7
+
+
+def test_the_default_config_may_lie_in_the_current_folder(parse, folder, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["/elsewhere/train.py"])
+    (folder / "configs").mkdir()
+    (folder / "configs" / "default.yaml").write_text("model: {width: 6}\n")
+    assert parse().model.layer.out_features == 6
+
+
+def test_the_script_can_name_its_default_config(parse, folder):
+    (folder / "base.yaml").write_text("model: {width: 5}\n")
+    assert parse(default_config="base.yaml").model.layer.out_features == 5
+    with pytest.raises(MisconfigurationError, match="no such file"):
+        parse(default_config="nowhere.yaml")
+
+
+def test_every_command_calls_the_trainer(command):
+    trained = command("fit")
+    assert trained.trainer.global_step == 4
+    assert trained.subcommand == "fit"
+    checkpoint = trained.trainer.checkpoint_callback.best_model_path
+    for name, metric in (("validate", "val_loss"), ("test", "test_loss")):
+        metrics = command(name, f"--ckpt_path={checkpoint}").trainer.callback_metrics
+        assert metrics.keys() == {metric}
+    predicted = command("predict", "--return_predictions=false")
+    assert predicted.trainer.state.fn == "predict"
+
+
+def test_a_command_takes_its_method_s_arguments(command):
+    path = command("fit").trainer.checkpoint_callback.best_model_path
+    resumed = command("fit", f"--ckpt_path={path}", "--trainer.max_epochs=3")
+    assert resumed.trainer.global_step == 12
+    assert resumed.trainer.ckpt_path == path
+
+
+def test_hooks_and_commands_can_be_overridden(command):
+    calls = []
+
+    class Own(CLI):
+        def before_instantiate_classes(self):
+            calls.append(("classes", hasattr(self, "model")))
+
+        def before_fit(self):
+            calls.append(("before", self.trainer.global_step))
+
+        def after_fit(self):
+            calls.append(("after", self.trainer.global_step))
+
+        def validate(self, model, **arguments):
+            calls.append(("validate", sorted(arguments)))
+
+    command("fit", cli=Own)
+    command("validate", cli=Own)
+    assert calls == [
+        ("classes", False),
+        ("before", 0),
+        ("after", 4),
+        ("classes", False),
+        ("validate", ["ckpt_path", "datamodule", "verbose"]),
+    ]
+
+
+def test_callbacks_are_added_by_short_name(parse):
+    cli = parse(
+        "--trainer.callbacks+=EarlyStopping",
+        "--trainer.callbacks.monitor=val_loss",
+        "--trainer.callbacks+=LearningRateMonitor",
+        "--trainer.callbacks.logging_interval=step",
+    )
+    assert cli.trainer.early_stopping_callback.monitor == "val_loss"
+    monitors = [c for c in cli.trainer.callbacks if isinstance(c, LearningRateMonitor)]
+    assert [monitor.logging_interval for monitor in monitors] == ["step"]
+
+
+def test_strategy_and_logger_are_chosen_by_short_name(parse):
+    cli = parse(
+        "--trainer.strategy=DDPStrategy",
+        "--trainer.logger=CSVLogger",
+        "--trainer.logger.save_dir=logs",
+    )
+    assert isinstance(cli.trainer.strategy, DDPStrategy)
+    assert isinstance(cli.trainer.logger, CSVLogger)
+    assert cli.trainer.logger.save_dir == "logs"
+
+
+def test_a_class_path_takes_init_args(parse):
+    cli = parse(
+        "--model.activation=tests.runtime.cli.project.Activation",
+        "--model.activation.scale=3",
+    )
+    assert isinstance(cli.model.activation, Activation)
+    assert cli.model.activation.scale == 3.0
+
+
+def test_subclass_mode_lets_the_user_choose(parse):
+    cli = parse(
+        "--model=OwnOptimizer",
+        "--model.width=9",
+        "--data=Data",
+        "--data.batch_size=2",
+        model=Model,
+        subclass_mode_model=True,
+        subclass_mode_data=True,
+    )
+    assert type(cli.model) is OwnOptimizer
+    assert cli.model.layer.out_features == 9
+    assert cli.datamodule.batch_size == 2
+
+
+def test_no_class_lets_the_user_choose_any(parse):
+    chosen = "tests.runtime.cli.project"
+    cli = parse(f"--model={chosen}.Model", model=None, data=None, allow=["tests"])
+    assert type(cli.model) is Model
+    assert cli.datamodule is None
+
+
+def make_model(width: int = 3) -> Model:
+    return OwnOptimizer(width)
+
+
+def test_functions_can_stand_for_classes(parse):
+    def make_trainer(max_epochs: int = 7) -> L.Trainer:
+        return L.Trainer(max_epochs=max_epochs, logger=False)
+
+    assert parse(model=make_model).model.layer.out_features == 3
+    with pytest.warns(UserWarning, match="no argument callbacks"):
+        assert parse(trainer_class=make_trainer).trainer.max_epochs == 7
+
+
+def test_trainer_defaults_and_their_callbacks(parse):
+    defaults = {"max_epochs": 5, "callbacks": Note("always there")}
+    words = ["--trainer.callbacks+=Timer"]
+    cli = parse(*words, trainer_defaults=defaults)
+    assert cli.trainer.max_epochs == 5
+    kinds = {type(callback).__name__ for callback in cli.trainer.callbacks}
+    assert {"Note", "Timer"} <= kinds
+    assert "Note" not in str(cli.config)
+
+
+def test_arguments_can_be_linked(command):
+    class Linked(CLI):
+        def add_arguments_to_parser(self, parser):
+            parser.link_arguments("data.width", "model.width", apply_on="instantiate")
+
+    cli = command("fit", "--data.batch_size=3", cli=Linked)
+    assert cli.model.layer.out_features == 6
+    saved = yaml.safe_load(Path(cli.trainer.log_dir, "config.yaml").read_text())
+    assert "width" not in saved["model"]
+
+
+def test_a_callback_can_have_a_key_of_its_own(parse):
+    class WithNote(CLI):
+        def add_arguments_to_parser(self, parser):
+            parser.add_lightning_class_args(Note, "note")
+            parser.set_defaults({"note.text": "a default"})
+
+    for words, text in (([], "a default"), (["--note.text=given"], "given")):
+        cli = parse(*words, cli=WithNote)
+        notes = [c for c in cli.trainer.callbacks if isinstance(c, Note)]
+        assert [note.text for note in notes] == [text]
+
+
+def test_what_is_no_part_of_a_run_cannot_be_added(parse):
+    class Wrong(CLI):
+        def add_arguments_to_parser(self, parser):
+            parser.add_lightning_class_args(dict, "wrong")
+
+    with pytest.raises(MisconfigurationError, match="Callback"):
+        parse(cli=Wrong)
+
+
+@pytest.mark.parametrize(
+    ("default", "words", "seed"),
+    [
+        (True, [], 0),
+        (7, [], 7),
+        (7, ["--seed_everything=8"], 8),
+        (False, [], None),
+        (True, ["--seed_everything=false"], None),
+    ],
+)
+def test_the_seed(default, words, seed, parse, monkeypatch):
+    cli = parse(*words, seed_everything_default=default)
+    weights = cli.model.layer.weight
+    assert cli.config["seed_everything"] == (False if seed is None else seed)
+    if seed is not None:
+        torch.manual_seed(seed)
+        assert torch.equal(weights, OwnOptimizer().layer.weight)
+
+
+def test_the_environment_gives_values(monkeypatch, command, parse):
+    monkeypatch.setenv("PL_TRAINER__MAX_EPOCHS", "4")
+    monkeypatch.setenv("PL_FIT__MODEL__WIDTH", "5")
+    settings = {"default_env": True}
+    assert parse(parser_kwargs=settings).trainer.max_epochs == 4
+    assert parse().trainer.max_epochs == 1000
+    assert command("fit", parser_kwargs=settings).model.layer.out_features == 5
+
+
+def test_parser_kwargs_may_differ_by_command(command):
+    Path("mine.yaml").write_text("model: {width: 2}\n")
+    cli = command("fit", parser_kwargs={"fit": {"default_config_files": ["mine.yaml"]}})
+    assert cli.model.layer.out_features == 2
+
+
+def test_args_may_be_a_config():
+    config = {"model": {"width": 2}, "trainer": {"logger": False, "max_epochs": 1}}
+    cli = CLI(OwnOptimizer, Data, args=config, run=False)
+    assert cli.model.layer.out_features == 2
+
+
+# --- optimizers ---------------------------------------------------------------------------
+
+
+def optimizer_of(cli):
+    cli.trainer.fit(cli.model, datamodule=cli.datamodule)
+    return cli.trainer.optimizers[0], cli.trainer.lr_scheduler_configs
+
+
+def test_an_optimizer_is_chosen_on_the_command_line(command):
+    cli = command(
+        "fit",
+        "--optimizer=AdamW",
+        "--optimizer.lr=0.01",
+        "--lr_scheduler=StepLR",
+        "--lr_scheduler.step_size=2",
+        model=Model,
+    )
+    assert type(cli.trainer.optimizers[0]) is torch.optim.AdamW
+    assert cli.trainer.optimizers[0].defaults["lr"] == 0.01
+    assert cli.trainer.lr_scheduler_configs[0].scheduler.step_size == 2
+
+
+def test_a_plateau_scheduler_names_its_metric(command):
+    cli = command(
+        "fit",
+        "--optimizer=SGD",
+        "--optimizer.lr=0.1",
+        "--lr_scheduler=scaffold_runtime.cli.ReduceLROnPlateau",
+        "--lr_scheduler.monitor=val_loss",
+        model=Model,
+    )
+    (config,) = cli.trainer.lr_scheduler_configs
+    assert isinstance(config.scheduler, ReduceLROnPlateau)
+    assert config.monitor == "val_loss"
+
+
+def test_the_chosen_optimizer_replaces_the_module_s(command):
+    words = ["--optimizer=Adam", "--optimizer.lr=0.5"]
+    with pytest.warns(UserWarning, match="configure_optimizers"):
+        cli = command("fit", *words, model=OwnOptimizer)
+    assert type(cli.trainer.optimizers[0]) is torch.optim.Adam
+
+
+def test_one_optimizer_class_can_be_fixed(command):
+    class Fixed(CLI):
+        def add_arguments_to_parser(self, parser):
+            parser.add_optimizer_args(torch.optim.SGD)
+            parser.add_lr_scheduler_args(torch.optim.lr_scheduler.ExponentialLR)
+            parser.set_defaults({"optimizer.lr": 0.3, "lr_scheduler.gamma": 0.5})
+
+    cli = command("fit", cli=Fixed, model=Model)
+    assert type(cli.trainer.optimizers[0]) is torch.optim.SGD
+    assert cli.trainer.lr_scheduler_configs[0].scheduler.gamma == 0.5
+
+
+def test_a_command_line_can_change_what_optimizers_become(command):
+    class Stepwise(CLI):
+        @staticmethod
+        def configure_optimizers(lightning_module, optimizer, lr_scheduler=None):
+            scheduler = {"scheduler": lr_scheduler, "interval": "step"}
+            return {"optimizer": optimizer, "lr_scheduler": scheduler}
+
+    words = ["--optimizer=SGD", "--lr_scheduler=StepLR", "--lr_scheduler.step_size=1"]
+    cli = command("fit", *words, cli=Stepwise, model=Model)
+    assert cli.trainer.lr_scheduler_configs[0].interval == "step"
+
+
+class TakesOptimizer(Model):
+    """Is given its optimizer's class path and arguments."""
+
+    def __init__(self, first: dict | None = None):
+        super().__init__()
+        self.first = first
+
+
+def test_an_optimizer_can_be_linked_to_an_argument(parse):
+    class Linked(CLI):
+        def add_arguments_to_parser(self, parser):
+            parser.add_optimizer_args(torch.optim.SGD, "first", link_to="model.first")
+
+    cli = parse("--first.lr=0.25", cli=Linked, model=TakesOptimizer)
+    assert cli.model.first["class_path"] == "torch.optim.sgd.SGD"
+    assert cli.model.first["init_args"]["lr"] == 0.25
+
+
+def test_two_automatic_optimizers_are_refused(parse):
+    class Two(CLI):
+        def add_arguments_to_parser(self, parser):
+            parser.add_optimizer_args(torch.optim.SGD, "first")
+            parser.add_optimizer_args(torch.optim.Adam, "second")
+
+    with pytest.raises(MisconfigurationError, match="first and second"):
+        parse(cli=Two)
+
+
+def test_without_automatic_optimizers_there_is_no_such_option(refusal):
+    said = refusal("--optimizer=SGD", auto_configure_optimizers=False)
+    assert said.startswith("--optimizer is no option")
+
+
+# --- how a run ends -----------------------------------------------------------------------
+
+
+def test_a_user_s_error_is_raised_to_whoever_calls(command):
+    with pytest.raises(DataError, match="no folder nowhere"):
+        command("fit", "--data.folder=nowhere")
+
+
+def test_uncaught_user_errors_are_one_sentence(parse, capsys):
+    parse()
+    error = DataError("There is no data: bring some.")
+    sys.excepthook(DataError, error, None)
+    assert capsys.readouterr().err == "There is no data: bring some.\n"
+
+
+def test_uncaught_bugs_keep_their_traceback(parse, capsys):
+    parse()
+    error = ZeroDivisionError("a bug")
+    sys.excepthook(ZeroDivisionError, error, None)
+    assert "ZeroDivisionError: a bug" in capsys.readouterr().err
+
+
+def test_a_run_leaves_its_config_and_its_record(command):
+    cli = command("fit")
+    assert Path(cli.trainer.log_dir, "config.yaml").is_file()
+    record = json.loads(Path(cli.trainer.log_dir, "run.json").read_text())
+    assert record["ended"] == "completed: max_epochs=1"
+
+
+def test_a_trial_run_leaves_nothing(command, folder):
+    command("fit", "--trainer.fast_dev_run=true")
+    assert list(folder.iterdir()) == []
+
+
+def test_early_stopping_in_a_config(command):
+    Path("stop.yaml").write_text(
+        "trainer:\n"
+        "  callbacks:\n"
+        "  - class_path: lightning.pytorch.callbacks.EarlyStopping\n"
+        "    init_args: {monitor: val_loss, stopping_threshold: 1e3}\n"
+    )
+    cli = command("fit", "--config=stop.yaml", "--trainer.max_epochs=9")
+    assert isinstance(cli.trainer.early_stopping_callback, EarlyStopping)
+    assert cli.trainer.current_epoch == 1
