@@ -167,12 +167,17 @@ def test_nothing_is_saved_where_nothing_is_trained(
 def test_nothing_is_saved_outside_fit_or_in_the_sanity_check(
     net, make_trainer, tmp_path
 ):
-    callback = ModelCheckpoint(tmp_path / "c", save_on_train_epoch_end=False)
-    trainer = make_trainer(callback, max_epochs=1, num_sanity_val_steps=2)
-    trainer.validate(net())
-    assert names(tmp_path) == set()
-    trainer.fit(net())
-    assert names(tmp_path / "c") == {"epoch=0-step=4.ckpt"}
+    """Epoch 3 would be saved; it is never trained."""
+    callback = ModelCheckpoint(
+        tmp_path / "c", every_n_epochs=2, save_on_train_epoch_end=False
+    )
+    model = net()
+    trainer = make_trainer(callback, max_epochs=3, num_sanity_val_steps=2)
+    trainer.fit(model)
+    assert names(tmp_path / "c") == {"epoch=1-step=8.ckpt"}
+    trainer.validate(model)
+    trainer.fit(model)
+    assert names(tmp_path / "c") == {"epoch=1-step=8.ckpt"}
 
 
 def test_save_on_exception(net, make_trainer, tmp_path):

@@ -51,12 +51,12 @@ def test_a_flush_appends_without_reading_the_file(tmp_path, monkeypatch):
 @pytest.mark.parametrize("stride", [1, 30, 50])
 def test_flushes_when_so_many_steps_went_by(tmp_path, stride):
     logger = CSVLogger(tmp_path, flush_logs_every_n_steps=100)
-    steps = range(stride - 1, 400, stride)
+    steps = range(stride - 1, 250, stride)
     for step in steps:
         logger.log_metrics({"a": 1.0}, step=step)
     written = [int(row["step"]) for row in rows(logger)]
     assert written == [step for step in steps if step <= written[-1]]
-    assert written[-1] >= 299
+    assert written[-1] >= 199
 
 
 def test_steps_count_records_by_default(tmp_path):

@@ -279,6 +279,26 @@ def test_several_loaders_count_on(make_trainer, net, capsys):
     assert capsys.readouterr().out.startswith("Testing  8/8")
 
 
+def test_validation_does_not_slow_the_rate_of_training(fit, net, capsys, monkeypatch):
+    now = [0.0]
+    for module in ("layout", "timed_progress"):
+        path = f"scaffold_runtime.callbacks.progress.{module}.monotonic"
+        monkeypatch.setattr(path, lambda: now[0])
+
+    class Clocked(net):
+        def training_step(self, batch, batch_idx):
+            now[0] += 0.5
+            return super().training_step(batch, batch_idx)
+
+        def validation_step(self, batch, batch_idx):
+            now[0] += 100
+            super().validation_step(batch, batch_idx)
+
+    fit(RichProgressBar(), Clocked(), max_epochs=1, val_check_interval=2)
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert "2.0 it/s  0:02<0:00" in line
+
+
 # --- switches ---------------------------------------------------------------------------
 
 
