@@ -410,14 +410,19 @@ class MetricRecorder:
         for entry in self.entries.values():
             entry.reset()
         self.entries.clear()
-        self.pending = {}
         self.start_batch(None)
         self.dataloader_idx = self.hook = None
 
     # --- state ------------------------------------------------------------------------
 
-    def state_dict(self, module: nn.Module) -> dict[str, Any]:
-        """What a run resumed in mid-epoch needs: all entries, and the module's metrics."""
+    def state_dict(
+        self, module: nn.Module, evaluation: MetricRecorder
+    ) -> dict[str, Any]:
+        """What a run resumed in mid-epoch needs: all entries, and the module's metrics.
+
+        Those that `evaluation` has logged are reset before they are used again.
+        """
+        stale = {id(getattr(e, "metric", None)) for e in evaluation.entries.values()}
         names = {id(child): name for name, child in module.named_modules()}
         return {
             "entries": [
@@ -432,7 +437,7 @@ class MetricRecorder:
             "metrics": {
                 name: {"state": child.metric_state, "updates": child._update_count}
                 for name, child in module.named_modules()
-                if _is_metric(child)
+                if _is_metric(child) and id(child) not in stale
             },
         }
 

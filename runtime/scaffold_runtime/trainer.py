@@ -246,7 +246,8 @@ class Trainer:
         )
         _refuse_unless(
             self.check_val_every_n_epoch is not None
-            or not isinstance(self.val_check_interval, float),
+            or isinstance(self.val_check_interval, int)
+            or self.val_check_interval == 1.0,
             "check_val_every_n_epoch=None counts batches across epochs, so"
             f" val_check_interval={self.val_check_interval} must be a whole number.",
         )

@@ -140,6 +140,7 @@ class Record:
     counters: dict[str, Any] = field(default_factory=dict)
     weights: list[str] = field(default_factory=list)
     error: str = ""
+    message: str = ""
 
 
 def bits(value: float) -> str:
@@ -278,7 +279,7 @@ def _add_validation(net: type, scenario: Scenario) -> None:
         x, y = batch
         loss = nn.functional.mse_loss(self(x), y)
         self.log("val_loss", loss, **scenario.val_log)
-        if scenario.metrics:
+        if scenario.metrics and dataloader_idx == 0:
             last = len(scenario.metrics) - 1
             value = scenario.metrics[min(self.validations, last)]
             self.log("val_metric", value, add_dataloader_idx=False)
@@ -349,13 +350,15 @@ def _trainer(
 def run(framework: str, scenario: Scenario, folder: Path) -> Record:
     """Run a scenario under one framework, in an empty folder."""
     L, record = FRAMEWORKS[framework], Record()
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    for name in ("lightning.pytorch", "scaffold_runtime"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         try:
             _run(L, scenario, record, folder)
         except (Exception, SystemExit) as error:
             record.error = kind_of(error)
+            record.message = str(error)
             if record.error.startswith("bug"):
                 raise
     return record

@@ -46,6 +46,7 @@ def check_sanity(trainer: Trainer) -> None:
 def validate_in_fit(trainer: Trainer) -> None:
     """Validate in the middle of training, then go on with training."""
     trainer.keep_metrics()
+    ends_epoch = trainer.is_last_batch
     trainer.begin_stage("validate")
     if trainer.is_stepping:
         trainer.hooks.call("on_validation_model_zero_grad")
@@ -54,6 +55,7 @@ def validate_in_fit(trainer: Trainer) -> None:
         trainer.rank_state = copy.deepcopy(rank_state(trainer))
         run_evaluation(trainer, trainer.val_loaders, trainer.num_val_batches)
     trainer.begin_stage("train")
+    trainer.is_last_batch = ends_epoch
     trainer.progress.phase = Phase.VALIDATED
 
 
@@ -73,6 +75,7 @@ def run_evaluation(
             recorder.dataloader_idx = index if len(loaders) > 1 else None
             for batch_idx, batch in _limited(trainer, loader, limit):
                 _evaluate_batch(trainer, word, step, batch, batch_idx)
+            trainer.keep_metrics()
         recorder.dataloader_idx = None
         trainer.shows_epoch = True
         hooks.call(f"on_{word}_epoch_end")

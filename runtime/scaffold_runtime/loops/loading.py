@@ -144,11 +144,13 @@ def load_evaluation_data(
     trainer: Trainer, stage: str
 ) -> tuple[list[EpochLoader], list[int | float]]:
     """Loaders of a stage, built anew, and how many batches of each are taken."""
+    word = {"validate": "val"}.get(stage, stage)
+    limit = getattr(trainer, f"limit_{word}_batches")
+    if limit == 0:
+        return [], []
     requested = trainer.source.request(stage)
     several = isinstance(requested, Sequence) and not isinstance(requested, str)
     sources = list(requested) if several else [requested]
-    word = {"validate": "val"}.get(stage, stage)
-    limit = getattr(trainer, f"limit_{word}_batches")
     loaders = [
         trainer.engine.setup_loader(
             source,

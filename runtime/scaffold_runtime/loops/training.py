@@ -143,7 +143,9 @@ def train_batch(trainer: Trainer, batch: Any, batch_idx: int) -> None:
     table = hooks.table
     if table["on_train_batch_start"]:
         if -1 in hooks.call("on_train_batch_start", batch, batch_idx):
-            trainer.skips_epoch, progress.phase = True, Phase.BATCH_SKIPPED
+            trainer.skips_epoch = trainer.is_last_batch = True
+            progress.phase = Phase.BATCH_SKIPPED
+            step_schedulers(trainer, "epoch", plateau=False)
             return
     plan = trainer.plan
     arguments = (batch, batch_idx) if plan.takes_index else (batch,)
@@ -353,7 +355,7 @@ def finish_batch(trainer: Trainer) -> None:
 def finish_epoch(trainer: Trainer) -> None:
     """What follows an epoch's hooks: plateau schedulers, log lines, the epoch's number."""
     progress = trainer.progress
-    if trainer.lr_scheduler_configs and progress.batch >= trainer.num_training_batches:
+    if trainer.lr_scheduler_configs and trainer.is_last_batch:
         step_schedulers(trainer, "epoch", plateau=True)
     log_epoch(trainer)
     trainer.recorder.reset()
