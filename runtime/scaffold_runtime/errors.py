@@ -14,7 +14,14 @@ from __future__ import annotations
 
 
 class UserError(Exception):
-    """Something the user can put right; the message is one sentence that says how."""
+    """Something the user can put right; the message is one sentence that says how.
+
+    torch makes the error of a data worker anew, with the worker's traceback as message;
+    the sentence is what stands after the error's name in its last line.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message.rpartition(f"{type(self).__name__}: ")[2].rstrip())
 
 
 class MisconfigurationError(UserError, ValueError):
