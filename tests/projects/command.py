@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -37,3 +38,10 @@ def run(
         done.returncode == code
     ), f"{' '.join(words)}: {done.returncode}\n{done.stdout}"
     return done.stdout
+
+
+def metric(report: str, name: str) -> float:
+    """A value in the table that a test or validation prints at its end."""
+    found = re.search(rf"^ +{name} +(\d+\.\d+)$", report, re.M)
+    assert found is not None, report
+    return float(found[1])

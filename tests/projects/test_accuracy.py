@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import statistics
 from pathlib import Path
 
 import pytest
 
-from tests.projects.command import run
+from tests.projects.command import metric, run
 
 # Each test image gets the label of the closest image that is not tested.
 NEAREST_NEIGHBOUR = """
@@ -30,9 +29,7 @@ def accuracy(project: Path, seed: int) -> float:
     chosen = ["--seed_everything", str(seed)]
     run(project, "python", "train.py", "fit", *chosen)
     report = run(project, "python", "train.py", "test", "--ckpt_path", "best")
-    found = re.search(r"test_acc\D+(\d\.\d+)", report)
-    assert found is not None, report
-    return float(found[1])
+    return metric(report, "test_acc")
 
 
 def test_the_nearest_neighbour_is_right_in_442_of_450(project: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.projects.command import TOOLS, run
+from tests.projects.command import TOOLS, metric, run
 from tests.projects.conftest import Make
 
 # No random draws in training: every number of processes takes the same steps.
@@ -120,6 +120,4 @@ def table(report: str) -> list[str]:
 def test_two_processes_reach_the_accuracy_of_one(project: Path) -> None:
     run(project, "bash", "launch/ddp.sh", "2")
     report = run(project, "python", "train.py", "test", "--ckpt_path", "best")
-    accuracy = re.search(r"test_acc\D+(\d\.\d+)", report)
-    assert accuracy is not None
-    assert float(accuracy[1]) >= 0.985
+    assert metric(report, "test_acc") >= 0.985

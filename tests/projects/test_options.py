@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from pathlib import Path
 
 import black
 import pytest
@@ -91,7 +92,7 @@ def test_options_decide_which_files_exist(options: Options, rendered: Render) ->
 
 
 def test_every_set_of_options_passes_the_strict_type_check(
-    make: Make, rendered: Render
+    make: Make, rendered: Render, tmp_path: Path
 ) -> None:
     distinct = {
         hashlib.sha256(repr(texts(rendered(options), ".py")).encode()).digest(): options
@@ -99,8 +100,8 @@ def test_every_set_of_options_passes_the_strict_type_check(
     }
     assert len(distinct) == 2  # Only `launch` decides about Python.
     for options in distinct.values():
-        words = ["-m", "mypy", "--strict", "train.py", "my_digits", "tests"]
-        run(make(options), "python", *words)
+        words = ["-m", "mypy", "--strict", "--cache-dir", str(tmp_path)]
+        run(make(options), "python", *words, "train.py", "my_digits", "tests")
 
 
 @pytest.mark.full

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.projects.command import run
+from tests.projects.command import metric, run
 
 
 def photos(folder: Path) -> None:
@@ -27,15 +27,15 @@ def photos(folder: Path) -> None:
 
 
 def idx(folder: Path) -> None:
-    """Files named, sized and compressed like MNIST's: a bright left or right half."""
+    """Files named, sized and compressed like MNIST's: lines across or down."""
     folder.mkdir()
     noise = random.Random(0)
     for prefix, count in (("train", 80), ("t10k", 20)):
         labels = bytes(i % 2 for i in range(count))
         pixels = bytes(
-            noise.randrange(100) + 150 * ((column >= 14) == label)
+            noise.randrange(100) + 150 * ((column if label else row) % 4 < 2)
             for label in labels
-            for _ in range(28)
+            for row in range(28)
             for column in range(28)
         )
         images_head = struct.pack(">HBBIII", 0, 8, 3, count, 28, 28)
@@ -54,8 +54,6 @@ def test_own_images_are_one_changed_line(kind, project: Path, tmp_path: Path) ->
     text = default.read_text()
     assert text.count("path: data/digits") == 1
     default.write_text(text.replace("data/digits", str(tmp_path / "own")))
-    run(project, "python", "train.py", "fit", "--trainer.max_epochs", "8")
+    run(project, "python", "train.py", "fit", "--trainer.max_epochs", "10")
     report = run(project, "python", "train.py", "test", "--ckpt_path", "best")
-    assert "0 of" not in report
-    accuracy = float(report.split("test_acc")[1].split()[1])
-    assert accuracy >= 0.9
+    assert metric(report, "test_acc") >= 0.9

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
-from tests.projects.command import run
+from tests.projects.command import metric, run
 
 
 def test_the_own_tests_pass(project: Path) -> None:
@@ -13,16 +14,16 @@ def test_the_own_tests_pass(project: Path) -> None:
 
 
 def test_the_commands_of_the_start_work(trained: Path) -> None:
-    start = re.findall(
-        r"^python train\.py .*$", (trained / "README.md").read_text(), re.M
-    )
-    assert [words.split()[2] for words in start] == ["fit", "test", "predict"]
-    report = run(trained, *start[1].split())
+    readme = (trained / "README.md").read_text()
+    lines = re.findall(r"^python train\.py .*$", readme, re.M)
+    start = [shlex.split(line, comments=True) for line in lines]
+    assert [words[2] for words in start] == ["fit", "test", "predict"]
+    report = run(trained, *start[1])
     assert re.search(r"^class +precision +recall +F1 +images$", report, re.M)
     assert re.search(r"^9( +[01]\.\d{3}){3} +45$", report, re.M)
     assert list(trained.glob("runs/*/confusion.png"))
     assert list(trained.glob("runs/*/wrong.png"))
-    prediction = run(trained, *start[2].split())
+    prediction = run(trained, *start[2])
     assert re.search(r"^data/example\.png: 7 \(\d+\.\d%\)$", prediction, re.M)
 
 
@@ -34,9 +35,7 @@ def test_the_three_lines_that_use_the_model_work(trained: Path) -> None:
 
 def test_three_epochs_are_better_than_chance_by_far(trained: Path) -> None:
     table = run(trained, "python", "train.py", "validate", "--ckpt_path", "best")
-    accuracy = re.search(r"val_acc\D+(\d\.\d+)", table)
-    assert accuracy is not None
-    assert float(accuracy[1]) > 0.8
+    assert metric(table, "val_acc") > 0.7
 
 
 def test_an_edited_model_trains(project: Path) -> None:

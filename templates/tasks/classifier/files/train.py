@@ -11,8 +11,10 @@ class ProjectCLI(CLI):
 
     def add_arguments_to_parser(self, parser: ArgumentParser) -> None:
         """Link the model's arguments to what the data finds in its files."""
-        for name in ("classes", "image_shape"):
-            parser.link_arguments(f"data.{name}", f"model.{name}", apply_on="instantiate")
+        parser.link_arguments("data.classes", "model.classes", apply_on="instantiate")
+        parser.link_arguments(
+            "data.image_shape", "model.image_shape", apply_on="instantiate"
+        )
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ class Model(L.LightningModule):
         widths: Channels of each stage; every stage after the first halves the image.
         dropout: Share of the last features that is dropped in training.
         learning_rate: Its highest value, after the warm-up; from there it falls to zero.
-        warmup_steps: Optimizer steps until the learning rate is at its highest.
+        warmup_steps: Optimizer steps until the learning rate is at its highest; at most
+            a tenth of all steps.
         weight_decay: AdamW's.
     """
 
@@ -108,11 +109,12 @@ class Model(L.LightningModule):
             self.parameters(), self.learning_rate, weight_decay=self.weight_decay
         )
         total_steps = self.trainer.estimated_stepping_batches
+        warmup_steps = min(self.warmup_steps, total_steps / 10)
 
         def share(step: int) -> float:
             """Share of the highest learning rate at an optimizer step."""
             cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, step / total_steps)))
-            return min(1.0, (step + 1) / (self.warmup_steps + 1)) * cosine
+            return min(1.0, (step + 1) / (warmup_steps + 1)) * cosine
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share)
         return {

@@ -50,8 +50,9 @@ class Report(L.Callback):
     ) -> None:
         """Gather the probabilities of all processes; the first one reports."""
         probabilities = gather(pl_module, torch.cat(self.probabilities)).cpu()
+        # Every process must ask: the first one's answer is sent to the others.
+        folder = Path(trainer.log_dir or trainer.default_root_dir)
         if trainer.is_global_zero:
-            folder = Path(trainer.log_dir or trainer.default_root_dir)
             assert isinstance(trainer.datamodule, Data)
             self.report(trainer.datamodule.splits["test"], probabilities, folder)
 
