@@ -1,30 +1,20 @@
-"""Where the templates and the runtime's source are, and which there are.
-
-A wheel carries both as data inside the package; in a checkout they lie beside it.
-"""
+"""Which templates there are: tasks, kinds of components, and their variants."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scaffold import source
 from scaffold.errors import UsageError, did_you_mean, quoted
 
 if TYPE_CHECKING:
     from scaffold.template import Kind, Template
 
-_PACKAGED = Path(__file__).parent / "data"
-ROOT = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[1]
-
-
-def runtime_folder() -> Path:
-    """Return the folder with the runtime's source and its pyproject.toml."""
-    return ROOT / "runtime"
-
 
 def task_names() -> list[str]:
     """Return the names of all tasks that `scaffold new` makes a project for."""
-    return _subfolders(ROOT / "templates" / "tasks")
+    return _subfolders(source.templates_folder() / "tasks")
 
 
 def task(name: str) -> Template:
@@ -40,13 +30,13 @@ def task(name: str) -> Template:
         )
     from scaffold.template import load
 
-    templates = ROOT / "templates"
+    templates = source.templates_folder()
     return load(name, (templates / "project", templates / "tasks" / name))
 
 
 def kind_names() -> list[str]:
     """Return the kinds of components that `scaffold add` can add."""
-    return _subfolders(ROOT / "templates" / "components")
+    return _subfolders(source.templates_folder() / "components")
 
 
 def kind(name: str) -> Kind:
@@ -62,7 +52,7 @@ def kind(name: str) -> Kind:
         )
     from scaffold.template import load_kind
 
-    folder = ROOT / "templates" / "components" / name
+    folder = source.templates_folder() / "components" / name
     return load_kind(folder, _subfolders(folder))
 
 
@@ -80,7 +70,9 @@ def component(kind_name: str, variant: str) -> Template:
         )
     from scaffold.template import load
 
-    return load(variant, (ROOT / "templates" / "components" / kind_name / variant,))
+    return load(
+        variant, (source.templates_folder() / "components" / kind_name / variant,)
+    )
 
 
 def _subfolders(folder: Path) -> list[str]:

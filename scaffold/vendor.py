@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import PurePosixPath
 
-from scaffold import catalog, tree
+from scaffold import source, tree
 from scaffold.errors import ScaffoldError
 
 FOLDER = "vendor/torch-scaffold-runtime"
@@ -16,9 +16,9 @@ _PACKAGE = "scaffold_runtime"
 
 def runtime_tree() -> tree.Tree:
     """Return the runtime's source as the files of a project."""
-    source = catalog.runtime_folder()
-    files = {name: tree.File((source / name).read_bytes()) for name in _FILES}
-    for relative, file in tree.read(source / _PACKAGE).items():
+    folder = source.runtime_folder()
+    files = {name: tree.File((folder / name).read_bytes()) for name in _FILES}
+    for relative, file in tree.read(folder / _PACKAGE).items():
         if "__pycache__" not in PurePosixPath(relative).parts:
             files[f"{_PACKAGE}/{relative}"] = file
     return {f"{FOLDER}/{relative}": file for relative, file in files.items()}
@@ -29,10 +29,10 @@ def runtime_version() -> str:
 
     Read as text: importing the runtime would import torch.
     """
-    source = catalog.runtime_folder() / _PACKAGE / "__init__.py"
+    door = source.runtime_folder() / _PACKAGE / "__init__.py"
     found = re.search(
-        r'^__version__(?:: \w+)? = "([^"]+)"', source.read_text("utf-8"), re.MULTILINE
+        r'^__version__(?:: \w+)? = "([^"]+)"', door.read_text("utf-8"), re.MULTILINE
     )
     if found is None:
-        raise ScaffoldError(f"{source} names no __version__: reinstall torch-scaffold.")
+        raise ScaffoldError(f"{door} names no __version__: reinstall torch-scaffold.")
     return found[1]

@@ -13,8 +13,8 @@ HOUSE = Path(__file__).parent / "house"
 _PROGRAM = """\
 import sys
 from pathlib import Path
-from scaffold import catalog
-catalog.ROOT = Path(sys.argv.pop(1))
+from scaffold import catalog, source
+source.ROOT = Path(sys.argv.pop(1))
 from scaffold.cli import main
 main()
 """

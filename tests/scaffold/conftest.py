@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from scaffold import catalog, render, template, tree
+from scaffold import catalog, render, source, template, tree
 from scaffold.new import apply_new, plan_new
 from tests.scaffold.command_line import HOUSE, Result, Run
 
@@ -18,7 +18,7 @@ from tests.scaffold.command_line import HOUSE, Result, Run
 @pytest.fixture
 def house(monkeypatch: pytest.MonkeyPatch) -> Path:
     """The fixture templates stand in for the real ones."""
-    monkeypatch.setattr(catalog, "ROOT", HOUSE)
+    monkeypatch.setattr(source, "ROOT", HOUSE)
     return HOUSE
 
 
@@ -27,7 +27,7 @@ def own_house(house: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     """A copy of the fixture templates that the test may change."""
     copy = tmp_path / "house"
     shutil.copytree(house, copy)
-    monkeypatch.setattr(catalog, "ROOT", copy)
+    monkeypatch.setattr(source, "ROOT", copy)
     return copy
 
 
@@ -66,12 +66,12 @@ def scaffold(
 @pytest.fixture(scope="session")
 def rendered() -> tree.Tree:
     """The fixture task with its default answers, rendered once."""
-    root, catalog.ROOT = catalog.ROOT, HOUSE
+    root, source.ROOT = source.ROOT, HOUSE
     try:
         task = catalog.task("tiny")
         return render.render(task, task.answers(package="my_digits"))
     finally:
-        catalog.ROOT = root
+        source.ROOT = root
 
 
 @pytest.fixture

@@ -2,13 +2,13 @@ from pathlib import Path
 
 import pytest
 
-from scaffold import catalog
+from scaffold import catalog, source
 from scaffold.errors import UsageError
 
 
 def test_a_checkout_finds_templates_and_runtime_beside_the_package() -> None:
-    assert (catalog.ROOT / "templates" / "project").is_dir()
-    assert (catalog.runtime_folder() / "pyproject.toml").is_file()
+    assert (source.ROOT / "templates" / "project").is_dir()
+    assert (source.runtime_folder() / "pyproject.toml").is_file()
 
 
 def test_tasks_are_the_folders(own_house: Path) -> None:

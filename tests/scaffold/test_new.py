@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from scaffold import catalog, fault, new, tree
+from scaffold import catalog, fault, new, source, tree
 from scaffold.errors import ScaffoldError, UsageError
 from scaffold.plan import Plan
 from scaffold.template import Template
@@ -21,11 +21,11 @@ from tests.scaffold.command_line import HOUSE, files_under, start
 @pytest.fixture(scope="session")
 def small_plan() -> Plan:
     """A plan made once; `plan_for` gives it another folder."""
-    root, catalog.ROOT = catalog.ROOT, HOUSE
+    root, source.ROOT = source.ROOT, HOUSE
     try:
         return new.plan_new(catalog.task("tiny"), Path("x"), "my_digits", {})
     finally:
-        catalog.ROOT = root
+        source.ROOT = root
 
 
 def planned(plan: Plan) -> dict[str, bytes]:

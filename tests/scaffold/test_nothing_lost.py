@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from scaffold import catalog
+from scaffold import source
 from scaffold.errors import ScaffoldError
 from tests.scaffold.components import add, remove, undo, update
 
@@ -146,7 +146,7 @@ def live(story: Story, steps: int) -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_nothing_is_lost(own_house: Path, project: Path, seed: int) -> None:
-    assert own_house == catalog.ROOT
+    assert own_house == source.ROOT
     live(Story(project, own_house, seed), 25)
 
 

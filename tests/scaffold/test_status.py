@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from scaffold import catalog
+from scaffold import source
 from scaffold.status import has_update, plan_diff, states
 from tests.scaffold.components import add, opened
 
@@ -54,7 +54,7 @@ def test_changed_arguments_are_still_wired(project: Path) -> None:
 
 def test_an_update_is_noticed(own_house: Path, project: Path) -> None:
     assert not has_update(opened())
-    files = catalog.ROOT / "templates" / "project" / "files"
+    files = source.ROOT / "templates" / "project" / "files"
     (files / "new.txt").write_text("new\n")
     assert has_update(opened())
     incoming = plan_diff(opened(), None, incoming=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scaffold import __version__, catalog, journal
+from scaffold import __version__, journal, source
 from scaffold.errors import ScaffoldError
 from scaffold.formatting import Style
 from tests.scaffold.components import add, config, opened, snapshot, undo, update
@@ -17,11 +17,11 @@ MODEL = "digits/model.py"
 @pytest.fixture(autouse=True)
 def changeable(own_house: Path, project: Path) -> None:
     """The project was made by templates that the test may change."""
-    assert own_house == catalog.ROOT
+    assert own_house == source.ROOT
 
 
 def template_file(path: str, layer: str = "tasks/tiny") -> Path:
-    folder = catalog.ROOT / "templates" / layer / "files"
+    folder = source.ROOT / "templates" / layer / "files"
     return folder / path.replace("digits/", "{{ package }}/")
 
 
@@ -112,7 +112,7 @@ def test_an_edited_file_that_the_template_drops_is_the_user_s(project: Path) -> 
 
 def rename_model() -> None:
     template_file(MODEL).rename(template_file("digits/network.py"))
-    settings = catalog.ROOT / "templates" / "tasks" / "tiny" / "template.toml"
+    settings = source.ROOT / "templates" / "tasks" / "tiny" / "template.toml"
     names = '"{{ package }}/model.py" = "{{ package }}/network.py"'
     settings.write_text(f"{settings.read_text()}\n[renames]\n{names}\n")
 
@@ -238,7 +238,7 @@ def test_wiring_alone_is_no_edit(project: Path) -> None:
 
 def test_components_are_updated_too(project: Path) -> None:
     add("callback", "grad-norm")
-    folder = catalog.ROOT / "templates" / "components" / "callback" / "starter"
+    folder = source.ROOT / "templates" / "components" / "callback" / "starter"
     path = folder / "files" / "{{ package }}" / "callbacks" / "{{ name }}.py"
     path.write_text(path.read_text() + "    new = True\n")
     update()
@@ -247,12 +247,12 @@ def test_components_are_updated_too(project: Path) -> None:
 
 
 def test_the_vendored_runtime_is_renewed_and_an_edited_file_kept(project: Path) -> None:
-    source = catalog.ROOT / "runtime" / "scaffold_runtime"
-    (source / "new.py").write_text("new = 1\n")
-    (source / "__init__.py").write_text('__version__ = "0.3.2"\n')
+    folder = source.ROOT / "runtime" / "scaffold_runtime"
+    (folder / "new.py").write_text("new = 1\n")
+    (folder / "__init__.py").write_text('__version__ = "0.3.2"\n')
     vendored = project / "vendor" / "torch-scaffold-runtime"
     (vendored / "LICENSE").write_text("mine\n")
-    (catalog.ROOT / "runtime" / "LICENSE").write_text("another\n")
+    (source.ROOT / "runtime" / "LICENSE").write_text("another\n")
     plan = update()
     assert (vendored / "scaffold_runtime" / "new.py").is_file()
     assert "0.3.2" in (vendored / "scaffold_runtime" / "__init__.py").read_text()

@@ -14,8 +14,8 @@ HEAVY = ("copier", "black", "jinja2", "torch", "rich", "ruamel", "libcst")
 )
 def test_nothing_heavy_is_imported_at_start(words: list[str]) -> None:
     program = (
-        "import sys\nfrom pathlib import Path\nfrom scaffold import catalog\n"
-        f"from scaffold.cli import main\ncatalog.ROOT = Path({str(HOUSE)!r})\n"
+        "import sys\nfrom pathlib import Path\nfrom scaffold import source\n"
+        f"from scaffold.cli import main\nsource.ROOT = Path({str(HOUSE)!r})\n"
         "try:\n    main()\nfinally:\n"
         f"    print([m for m in {HEAVY} if m in sys.modules], file=sys.stderr)"
     )

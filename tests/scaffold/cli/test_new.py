@@ -175,8 +175,8 @@ def complete(line: str, cwd: Path) -> list[str]:
         "COMP_CWORD": str(len(line.split(" "))),
     }
     program = (
-        "import sys; from pathlib import Path; from scaffold import catalog\n"
-        f"catalog.ROOT = Path({str(Path(__file__).parents[1] / 'house')!r})\n"
+        "import sys; from pathlib import Path; from scaffold import source\n"
+        f"source.ROOT = Path({str(Path(__file__).parents[1] / 'house')!r})\n"
         "from scaffold.cli import app; app(prog_name='scaffold')"
     )
     done = subprocess.run(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scaffold import catalog, fault, journal
+from scaffold import fault, journal, source
 from tests.scaffold.command_line import Run, start
 from tests.scaffold.components import snapshot
 
@@ -131,7 +131,7 @@ def finished(
     words: list[str], made: Path, wanted: str | None = None
 ) -> tuple[int, str]:
     env = {**os.environ, **({"SCAFFOLD_FAULT": wanted} if wanted else {})}
-    process = start(*words, cwd=made, env=env, house=catalog.ROOT)
+    process = start(*words, cwd=made, env=env, house=source.ROOT)
     _, error = process.communicate(timeout=120)
     return process.returncode, error
 
@@ -179,7 +179,7 @@ def kill_at_random_moments(made: Path, words: list[str], count: int) -> None:
     duration = time.monotonic() - started
     chance = random.Random(0)
     for _ in range(count):
-        process = start(*words, cwd=made, house=catalog.ROOT)
+        process = start(*words, cwd=made, house=source.ROOT)
         time.sleep(chance.uniform(0.6, 1.2) * duration)
         process.kill()
         process.communicate()
@@ -204,7 +204,7 @@ def test_killed_at_fifty_random_moments(made: Path, command: str) -> None:
 def test_of_two_adds_at_once_none_corrupts(made: Path) -> None:
     names = ["one", "two"]
     racers = [
-        start("add", "callback", name, cwd=made, house=catalog.ROOT) for name in names
+        start("add", "callback", name, cwd=made, house=source.ROOT) for name in names
     ]
     errors = [racer.communicate(timeout=120)[1] for racer in racers]
     won = [
