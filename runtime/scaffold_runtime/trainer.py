@@ -749,11 +749,14 @@ class Trainer:
 
     @property
     def log_dir(self) -> str | None:
-        """Folder of this run's logs, the same on every rank."""
-        if not self.loggers:
-            return self.engine.broadcast(self.default_root_dir)
-        first = self.loggers[0]
-        return self.engine.broadcast(first.log_dir or first.save_dir)
+        """Folder of this run's logs, the same on every rank.
+
+        The ranks agree on it when a run starts, so that any of them may ask at any time.
+        """
+        first = self.logger
+        if first is None:
+            return self.default_root_dir
+        return first.log_dir or first.save_dir
 
     @property
     def train_dataloader(self) -> Any:
