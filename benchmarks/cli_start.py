@@ -22,6 +22,7 @@ def bare_app(commands: int) -> str:
 def count_commands() -> int:
     """How many commands `scaffold` has."""
     import typer.main
+
     from scaffold.cli import app
 
     return len(getattr(typer.main.get_command(app), "commands", {}))
