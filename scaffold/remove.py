@@ -127,10 +127,12 @@ def _refuse_while_needed(
 
 
 def _sources(project: Project) -> Iterator[tuple[str, bytes]]:
-    """Yield the Python files and configs of the project itself."""
-    for suffix in ("*.py", "*.yaml"):
-        for path in sorted(project.root.rglob(suffix)):
-            relative = path.relative_to(project.root)
-            hidden = any(part.startswith((".", "vendor")) for part in relative.parts)
-            if path.is_file() and not hidden:
-                yield relative.as_posix(), path.read_bytes()
+    """Yield the Python files and configs in the folders of the project's own code.
+
+    What a run leaves behind (its config has every class path) is in other folders.
+    """
+    for top in sorted({path.split("/")[0] for path in project.base.wired()}):
+        folder = project.root / top
+        for path in [folder] if folder.is_file() else sorted(folder.rglob("*")):
+            if path.suffix in (".py", ".yaml") and path.is_file():
+                yield path.relative_to(project.root).as_posix(), path.read_bytes()

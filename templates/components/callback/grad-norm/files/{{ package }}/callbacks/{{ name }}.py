@@ -1,0 +1,28 @@
+"""{{ class_name }}: how large the gradient is."""
+
+import scaffold_runtime as L
+import torch
+from torch.nn.utils import get_total_norm
+
+
+class {{ class_name }}(L.Callback):
+    """Log the norm of the gradient over all parameters, before it is clipped.
+
+    Args:
+        every_n_steps: Optimizer steps from one value to the next.
+    """
+
+    def __init__(self, every_n_steps: int = 10) -> None:
+        self.every_n_steps = every_n_steps
+
+    def on_before_optimizer_step(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        optimizer: torch.optim.Optimizer,
+    ) -> None:
+        """Log `grad_norm`."""
+        if trainer.global_step % self.every_n_steps == 0:
+            parameters = pl_module.parameters()
+            gradients = [p.grad for p in parameters if p.grad is not None]
+            pl_module.log("grad_norm", get_total_norm(gradients))
