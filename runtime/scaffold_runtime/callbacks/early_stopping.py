@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from scaffold_runtime.trainer import Trainer
 
 log = logging.getLogger("scaffold_runtime")
+Modes = dict[str, Callable[..., Tensor]]
+RECORD = (
+    *("wait_count", "stopped_epoch", "best_score", "patience"),
+    "stopping_reason_message",
+)
 
 
 class EarlyStoppingReason(Enum):
@@ -68,10 +73,7 @@ class EarlyStopping(Callback):
     """
 
     after_module: ClassVar[bool] = True
-    mode_dict: ClassVar[dict[str, Callable[..., Tensor]]] = {
-        "min": torch.lt,
-        "max": torch.gt,
-    }
+    mode_dict: ClassVar[Modes] = {"min": torch.lt, "max": torch.gt}
 
     def __init__(
         self,
@@ -91,20 +93,15 @@ class EarlyStopping(Callback):
             raise MisconfigurationError(
                 f"EarlyStopping(mode={mode!r}): use 'min' or 'max'."
             )
-        self.monitor = monitor
+        self.monitor, self.mode, self.strict = monitor, mode, strict
         self.min_delta = min_delta if mode == "max" else -min_delta
-        self.patience = patience
-        self.verbose = verbose
-        self.mode = mode
-        self.strict = strict
-        self.check_finite = check_finite
+        self.patience, self.verbose = patience, verbose
+        self.check_finite, self.log_rank_zero_only = check_finite, log_rank_zero_only
         self.stopping_threshold = stopping_threshold
         self.divergence_threshold = divergence_threshold
-        self.log_rank_zero_only = log_rank_zero_only
         self._check_on_train_epoch_end = check_on_train_epoch_end
         self.best_score = torch.tensor(math.inf if mode == "min" else -math.inf)
-        self.wait_count = 0
-        self.stopped_epoch = 0
+        self.wait_count = self.stopped_epoch = 0
         self.stopping_reason = EarlyStoppingReason.NOT_STOPPED
         self.stopping_reason_message: str | None = None
 
@@ -120,23 +117,14 @@ class EarlyStopping(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """The best value and how long ago it was."""
-        return {
-            "wait_count": self.wait_count,
-            "stopped_epoch": self.stopped_epoch,
-            "best_score": self.best_score,
-            "patience": self.patience,
-            "stopping_reason": self.stopping_reason.value,
-            "stopping_reason_message": self.stopping_reason_message,
-        }
+        state = {name: getattr(self, name) for name in RECORD}
+        return {**state, "stopping_reason": self.stopping_reason.value}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on waiting where the saved run was."""
-        self.wait_count = state_dict["wait_count"]
-        self.stopped_epoch = state_dict["stopped_epoch"]
-        self.best_score = state_dict["best_score"]
-        self.patience = state_dict["patience"]
+        for name in RECORD:
+            setattr(self, name, state_dict.get(name))
         self.stopping_reason = EarlyStoppingReason(state_dict.get("stopping_reason", 0))
-        self.stopping_reason_message = state_dict.get("stopping_reason_message")
 
     def setup(self, trainer: Trainer, pl_module: Module, stage: str) -> None:
         """Decide when to check: where validation runs once an epoch, at the epoch's end."""
@@ -158,14 +146,13 @@ class EarlyStopping(Callback):
 
     def _check(self, trainer: Trainer) -> None:
         """Stop the run on every rank if the metric on any rank says so."""
-        if (
-            trainer.state.fn != "fit"
-            or trainer.sanity_checking
-            or trainer.fast_dev_run
-            or not self._metric_is_there(trainer)
-        ):
+        if trainer.state.fn != "fit" or trainer.sanity_checking or trainer.fast_dev_run:
             return
-        current = torch.as_tensor(trainer.callback_metrics[self.monitor]).squeeze()
+        metric = trainer.callback_metrics.get(self.monitor)
+        if metric is None:
+            self._report_missing_metric(sorted(trainer.callback_metrics))
+            return
+        current = torch.as_tensor(metric).squeeze()
         stop, reason = self._evaluate_stopping_criteria(current)
         stop = trainer.engine.agree(stop, all_ranks=False)
         trainer.should_stop = trainer.should_stop or stop
@@ -175,24 +162,16 @@ class EarlyStopping(Callback):
         if reason and self.verbose:
             self._say(trainer, reason)
 
-    def _metric_is_there(self, trainer: Trainer) -> bool:
-        """Whether the metric was logged.
-
-        Raises:
-            MissingMetricError: it was not, and the callback is strict.
-        """
-        metrics = trainer.callback_metrics
-        if self.monitor in metrics:
-            return True
+    def _report_missing_metric(self, logged: list[str]) -> None:
+        """Raise where the callback is strict, warn where it is verbose."""
         message = (
             f"Early stopping conditioned on metric `{self.monitor}`, which was not"
-            f" logged; monitor one of {sorted(metrics)}, or log it."
+            f" logged; monitor one of {logged}, or log it."
         )
         if self.strict:
             raise MissingMetricError(message)
         if self.verbose:
             rank_zero_warn(message, category=RuntimeWarning)
-        return False
 
     def _evaluate_stopping_criteria(self, current: Tensor) -> tuple[bool, str | None]:
         """Compare a value with the limits and the best; return (stop, why)."""
@@ -204,11 +183,9 @@ class EarlyStopping(Callback):
                 True,
                 f"{shown} {rule}; the best was {self.best_score:.3f}. Stopping.",
             )
-        if self.monitor_op(
-            current - self.min_delta, self.best_score.to(current.device)
-        ):
-            self.best_score = current
-            self.wait_count = 0
+        best = self.best_score.to(current.device)
+        if self.monitor_op(current - self.min_delta, best):
+            self.best_score, self.wait_count = current, 0
             return False, f"{shown} is the best so far."
         self.wait_count += 1
         if self.wait_count < self.patience:
@@ -221,11 +198,8 @@ class EarlyStopping(Callback):
 
     def _limit_reached(self, current: Tensor) -> tuple[EarlyStoppingReason, str] | None:
         """The first of the absolute limits that this value passes, with its words."""
-        better, good, bad = (
-            self.monitor_op,
-            self.stopping_threshold,
-            self.divergence_threshold,
-        )
+        better = self.monitor_op
+        good, bad = self.stopping_threshold, self.divergence_threshold
         if self.check_finite and not torch.isfinite(current):
             return EarlyStoppingReason.NON_FINITE_METRIC, "is not finite"
         if good is not None and better(current, good):

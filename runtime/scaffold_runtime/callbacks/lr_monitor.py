@@ -51,11 +51,10 @@ class LearningRateMonitor(Callback):
                 " 'epoch' or None."
             )
         self.logging_interval = logging_interval
-        self.log_momentum = log_momentum
-        self.log_weight_decay = log_weight_decay
+        self.log_momentum, self.log_weight_decay = log_momentum, log_weight_decay
         self.lrs: dict[str, list[float]] = {}
-        self.last_momentum_values: dict[str, float | None] = {}
-        self.last_weight_decay_values: dict[str, float | None] = {}
+        self.last_momentum_values: dict[str, float] = {}
+        self.last_weight_decay_values: dict[str, float] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: Module) -> None:
         """Find the names."""
@@ -64,10 +63,8 @@ class LearningRateMonitor(Callback):
                 "LearningRateMonitor needs a logger: leave the callback out, or do not"
                 " set logger=False."
             )
-        if self.log_momentum and not all(
-            "momentum" in optimizer.defaults or "betas" in optimizer.defaults
-            for optimizer in trainer.optimizers
-        ):
+        defaults = [optimizer.defaults.keys() for optimizer in trainer.optimizers]
+        if self.log_momentum and not all({"momentum", "betas"} & d for d in defaults):
             rank_zero_warn(
                 "LearningRateMonitor(log_momentum=True): an optimizer has no momentum,"
                 " 0 is logged for it.",
@@ -75,17 +72,11 @@ class LearningRateMonitor(Callback):
             )
         names = [name for _, _, names in _named_optimizers(trainer) for name in names]
         self.lrs = {name: [] for name in names}
-        self.last_momentum_values = {f"{name}-momentum": None for name in names}
-        self.last_weight_decay_values = {f"{name}-weight_decay": None for name in names}
 
-    def on_train_batch_start(
-        self, trainer: Trainer, pl_module: Module, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
         """Log what changes by step, at the steps that are logged at all."""
-        if self.logging_interval == "epoch":
-            return
         due = (trainer.batches_that_stepped + 1) % trainer.log_every_n_steps == 0
-        if due or trainer.should_stop:
+        if self.logging_interval != "epoch" and (due or trainer.should_stop):
             self._log(trainer, "step")
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: Module) -> None:
@@ -113,36 +104,31 @@ class LearningRateMonitor(Callback):
             self.lrs[name] = self.lrs.pop(former)
         self.lrs.setdefault(name, []).append(values[name])
         if self.log_momentum:
-            betas = group.get("betas", (group.get("momentum", 0),))
-            values[f"{name}-momentum"] = betas[0]
-            self.last_momentum_values[f"{name}-momentum"] = betas[0]
+            momentum = group.get("betas", (group.get("momentum", 0),))[0]
+            key = f"{name}-momentum"
+            values[key] = self.last_momentum_values[key] = momentum
         if self.log_weight_decay:
-            values[f"{name}-weight_decay"] = group["weight_decay"]
-            self.last_weight_decay_values[f"{name}-weight_decay"] = group[
-                "weight_decay"
-            ]
+            key = f"{name}-weight_decay"
+            values[key] = self.last_weight_decay_values[key] = group["weight_decay"]
         return values
 
 
-def _named_optimizers(
-    trainer: Trainer,
-) -> Iterator[tuple[Optimizer, str | None, list[str]]]:
+Named = tuple[Optimizer, str | None, list[str]]
+
+
+def _named_optimizers(trainer: Trainer) -> Iterator[Named]:
     """Each optimizer with its scheduler's interval (None without) and group names."""
-    counts: Counter[type[Optimizer]] = Counter()
-    scheduled = [
+    found: list[tuple[Optimizer, str | None, str | None]] = [
         (config.scheduler.optimizer, config.interval, config.name)
         for config in trainer.lr_scheduler_configs
     ]
-    seen = {id(optimizer) for optimizer, _, _ in scheduled}
-    unscheduled = [
-        (optimizer, None, None)
-        for optimizer in trainer.optimizers
-        if id(optimizer) not in seen
-    ]
-    for optimizer, interval, name in [*scheduled, *unscheduled]:
+    seen = {id(optimizer) for optimizer, _, _ in found}
+    found += [(o, None, None) for o in trainer.optimizers if id(o) not in seen]
+    counts: Counter[type[Optimizer]] = Counter()
+    for optimizer, interval, name in found:
         kind = type(optimizer)
         counts[kind] += name is None
-        base = f"lr-{kind.__name__}" if name is None else name
+        base = name or f"lr-{kind.__name__}"
         if counts[kind] > 1:
             base += f"-{counts[kind] - 1}"
         yield optimizer, interval, _group_names(base, optimizer.param_groups)

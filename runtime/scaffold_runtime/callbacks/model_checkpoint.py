@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from scaffold_runtime.module import Module
     from scaffold_runtime.trainer import Trainer
 
+RECORD = (
+    *("best_model_path", "best_model_score", "current_score", "best_k_models"),
+    *("kth_best_model_path", "kth_value", "last_model_path"),
+)
+Metrics = dict[str, Tensor]
 PLACEHOLDER = re.compile(r"\{([^{}:]*)(:[^{}]*)?\}")
 
 
@@ -87,84 +92,47 @@ class ModelCheckpoint(Checkpoint):
         enable_version_counter: bool = True,
     ) -> None:
         self.dirpath = _absolute(dirpath)
-        self.filename = filename
-        self.monitor = monitor
-        self.verbose = verbose
-        self.save_last = save_last
-        self.save_top_k = save_top_k
+        self.filename, self.auto_insert_metric_name = filename, auto_insert_metric_name
+        self.monitor, self.mode, self.verbose = monitor, mode, verbose
+        self.save_last, self.save_top_k = save_last, save_top_k
         self.save_on_exception = save_on_exception
         self.save_weights_only = save_weights_only
-        self.mode = mode
-        self.auto_insert_metric_name = auto_insert_metric_name
-        self._set_triggers(every_n_train_steps, train_time_interval, every_n_epochs)
-        self._save_on_train_epoch_end = save_on_train_epoch_end
-        self._enable_version_counter = enable_version_counter
-        self._reset_record()
-        self._refuse_contradictions()
-
-    def _set_triggers(
-        self,
-        every_n_train_steps: int | None,
-        train_time_interval: timedelta | None,
-        every_n_epochs: int | None,
-    ) -> None:
-        """Choose when to save: each epoch where nothing was asked for."""
-        asked = (every_n_train_steps, train_time_interval, every_n_epochs)
-        by_default = all(trigger is None for trigger in asked)
+        triggers = (every_n_train_steps, train_time_interval, every_n_epochs)
+        by_default = all(trigger is None for trigger in triggers)
         self._every_n_epochs = 1 if by_default else every_n_epochs or 0
         self._every_n_train_steps = every_n_train_steps or 0
         self._train_time_interval = train_time_interval
-        self._saves_between_batches = (
-            self._every_n_train_steps > 0 or train_time_interval is not None
-        )
-
-    def _reset_record(self) -> None:
-        """Start with no checkpoint written."""
-        worst = math.inf if self.mode == "min" else -math.inf
-        self.kth_value: Tensor = torch.tensor(worst)
-        self.kth_best_model_path = ""
-        self.best_k_models: dict[str, Tensor] = {}
-        self.best_model_path = ""
+        self._save_on_train_epoch_end = save_on_train_epoch_end
+        self._enable_version_counter = enable_version_counter
+        self._worst = torch.tensor(math.inf if mode == "min" else -math.inf)
+        self.kth_value, self.kth_best_model_path = self._worst, ""
+        self.best_k_models: Metrics = {}
+        self.best_model_path = self.last_model_path = self._last_checkpoint_saved = ""
         self.best_model_score: Tensor | None = None
         self.current_score: Tensor | None = None
-        self.last_model_path = ""
-        self._last_checkpoint_saved = ""
-        self._last_global_step_saved = 0
-        self._last_time_saved = time.monotonic()
-        self._waits_for_validation = False
-        self._validated = False
+        self._last_global_step_saved, self._last_time_saved = 0, time.monotonic()
+        self._waits_for_validation = self._validated = False
+        self._refuse_contradictions()
 
     def _refuse_contradictions(self) -> None:
         """Raise where the arguments cannot mean anything."""
-        counts = {
-            "every_n_train_steps": self._every_n_train_steps,
-            "every_n_epochs": self._every_n_epochs,
-        }
-        for name, count in counts.items():
-            if count < 0:
-                raise MisconfigurationError(
-                    f"ModelCheckpoint({name}={count}): use 1 or more, or 0 for never."
-                )
-        timed = self._train_time_interval is not None
-        if all(counts.values()) or (any(counts.values()) and timed):
-            raise MisconfigurationError(
-                "ModelCheckpoint takes one of every_n_train_steps, every_n_epochs and"
-                " train_time_interval: use one callback for each."
-            )
-        if self.mode not in ("min", "max"):
-            raise MisconfigurationError(
-                f"ModelCheckpoint(mode={self.mode!r}): use 'min' or 'max'."
-            )
-        if self.save_top_k < -1:
-            raise MisconfigurationError(
-                f"ModelCheckpoint(save_top_k={self.save_top_k}): use -1 for all, 0 for"
-                " none, or how many to keep."
-            )
-        if self.monitor is None and self.save_top_k > 1:
-            raise MisconfigurationError(
-                f"ModelCheckpoint(save_top_k={self.save_top_k}) needs monitor=, the name"
-                " of the metric that ranks checkpoints."
-            )
+        steps, epochs = self._every_n_train_steps, self._every_n_epochs
+        k, timed = self.save_top_k, self._train_time_interval is not None
+        rules = [
+            (steps >= 0, f"every_n_train_steps={steps} must be from 1, or 0 for never"),
+            (epochs >= 0, f"every_n_epochs={epochs} must be from 1, or 0 for never"),
+            (
+                (steps > 0) + (epochs > 0) + timed <= 1,
+                "it takes one of every_n_train_steps, every_n_epochs and"
+                " train_time_interval, so use a callback for each",
+            ),
+            (self.mode in ("min", "max"), f"mode={self.mode!r} must be 'min' or 'max'"),
+            (k >= -1, f"save_top_k={k} must be how many to keep, or -1 for all"),
+            (k <= 1 or self.monitor, f"save_top_k={k} needs monitor=, what to rank by"),
+        ]
+        for holds, message in rules:
+            if not holds:
+                raise MisconfigurationError(f"ModelCheckpoint: {message}.")
 
     @property
     def state_key(self) -> str:
@@ -184,91 +152,71 @@ class ModelCheckpoint(Checkpoint):
 
     def state_dict(self) -> dict[str, Any]:
         """The record of what was saved."""
-        return {
-            "monitor": self.monitor,
-            "best_model_score": self.best_model_score,
-            "best_model_path": self.best_model_path,
-            "current_score": self.current_score,
-            "dirpath": self.dirpath,
-            "best_k_models": dict(self.best_k_models),
-            "kth_best_model_path": self.kth_best_model_path,
-            "kth_value": self.kth_value,
-            "last_model_path": self.last_model_path,
-        }
+        state = {name: getattr(self, name) for name in ("monitor", "dirpath", *RECORD)}
+        return {**state, "best_k_models": dict(self.best_k_models)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over a record; in another folder only the best path is kept."""
-        self.best_model_path = state_dict["best_model_path"]
         former_dirpath = state_dict.get("dirpath", self.dirpath)
-        if former_dirpath != self.dirpath:
+        if former_dirpath == self.dirpath:
+            taken = set(RECORD) - {"current_score"}
+        else:
+            taken = {"best_model_path"}
             rank_zero_warn(
                 f"Checkpoints were in {former_dirpath!r} and now go to"
                 f" {self.dirpath!r}: of the former ones only best_model_path is kept."
             )
-            return
-        self.best_model_score = state_dict["best_model_score"]
-        for name in ("kth_best_model_path", "kth_value", "last_model_path"):
-            setattr(self, name, state_dict.get(name, getattr(self, name)))
-        self.best_k_models = dict(state_dict.get("best_k_models", self.best_k_models))
+        for name in taken & state_dict.keys():
+            setattr(self, name, state_dict[name])
 
     def setup(self, trainer: Trainer, pl_module: Module, stage: str) -> None:
         """Decide the folder, on rank 0 for all."""
         self.dirpath = trainer.engine.broadcast(self._resolve_dirpath(trainer))
-        if trainer.is_global_zero and stage == "fit" and self.save_top_k != 0:
-            if os.path.isdir(self.dirpath) and os.listdir(self.dirpath):
-                rank_zero_warn(
-                    f"Checkpoint folder {self.dirpath} exists and is not empty."
-                )
+        taken = os.path.isdir(self.dirpath) and os.listdir(self.dirpath)
+        if taken and stage == "fit" and self.save_top_k != 0:
+            rank_zero_warn(f"Checkpoint folder {self.dirpath} exists and is not empty.")
 
     def _resolve_dirpath(self, trainer: Trainer) -> str:
         """The folder: as given, or in the first logger's run folder, or in the root."""
         if self.dirpath is not None:
             return self.dirpath
-        if not trainer.loggers:
-            return os.path.join(trainer.default_root_dir, "checkpoints")
-        logger = trainer.loggers[0]
-        version = logger.version
-        if not isinstance(version, str):
-            version = f"version_{version}"
-        root = logger.save_dir or trainer.default_root_dir
-        return os.path.join(root, str(logger.name), version, "checkpoints")
+        parts = [trainer.default_root_dir]
+        for logger in trainer.loggers[:1]:
+            version = logger.version
+            folder = version if isinstance(version, str) else f"version_{version}"
+            parts = [logger.save_dir or parts[0], str(logger.name), folder]
+        return os.path.join(*parts, "checkpoints")
 
     def on_train_start(self, trainer: Trainer, pl_module: Module) -> None:
         """Start the clock of `train_time_interval`."""
         self._last_time_saved = time.monotonic()
 
-    def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: Module,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Module, *_: Any) -> None:
         """Save by steps or time, or let it wait for the validation that follows."""
-        if not self._saves_between_batches or not self._is_due(trainer):
-            return
+        every, interval = self._every_n_train_steps, self._train_time_interval
+        if not (every and trainer.global_step % every == 0):
+            if interval is None or not self._time_is_up(trainer, interval):
+                return
         candidates = self._monitor_candidates(trainer)
-        if self.monitor is not None and (
-            self.monitor not in candidates or trainer.validation_due
-        ):
+        ready = self.monitor in candidates and not trainer.validation_due
+        if self.monitor is not None and not ready:
             self._waits_for_validation = True
-        elif not self._should_skip_saving(trainer):
+        else:
+            self._save_now(trainer, candidates)
+
+    def _time_is_up(self, trainer: Trainer, interval: timedelta) -> bool:
+        """Whether the interval is over by rank 0's clock; if so, it begins anew."""
+        elapsed = time.monotonic() - self._last_time_saved
+        is_up: bool = trainer.engine.broadcast(elapsed >= interval.total_seconds())
+        if is_up:
+            self._last_time_saved = time.monotonic()
+        return is_up
+
+    def _save_now(self, trainer: Trainer, candidates: Metrics) -> None:
+        """Save if it is among the best, and `last`, unless there is a reason not to."""
+        if not self._should_skip_saving(trainer):
             self._save_top_k_checkpoint(trainer, candidates)
             self._save_last_checkpoint(trainer, candidates)
-
-    def _is_due(self, trainer: Trainer) -> bool:
-        """Whether enough steps or enough time (by rank 0's clock) went by."""
-        if self._train_time_interval is None:
-            return bool(trainer.global_step % self._every_n_train_steps == 0)
-        now = time.monotonic()
-        elapsed = now - self._last_time_saved
-        due: bool = trainer.engine.broadcast(
-            elapsed >= self._train_time_interval.total_seconds()
-        )
-        if due:
-            self._last_time_saved = now
-        return due
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Module) -> None:
         """Save by epochs, where the training epoch's end comes last."""
@@ -279,10 +227,8 @@ class ModelCheckpoint(Checkpoint):
         """Save what waited for this validation, or by epochs where it comes last."""
         self._validated |= not trainer.sanity_checking
         waited, self._waits_for_validation = self._waits_for_validation, False
-        if waited and not self._should_skip_saving(trainer):
-            candidates = self._monitor_candidates(trainer)
-            self._save_top_k_checkpoint(trainer, candidates)
-            self._save_last_checkpoint(trainer, candidates)
+        if waited:
+            self._save_now(trainer, self._monitor_candidates(trainer))
         elif not self._should_save_on_train_epoch_end(trainer):
             self._save_by_epoch(trainer)
 
@@ -290,11 +236,8 @@ class ModelCheckpoint(Checkpoint):
         """Save in every n-th epoch, and `last` after any save of this step."""
         if self._should_skip_saving(trainer):
             return
-        candidates = self._monitor_candidates(trainer)
-        if (
-            self._every_n_epochs
-            and (trainer.current_epoch + 1) % self._every_n_epochs == 0
-        ):
+        candidates, every = self._monitor_candidates(trainer), self._every_n_epochs
+        if every and (trainer.current_epoch + 1) % every == 0:
             self._save_top_k_checkpoint(trainer, candidates)
         saved_now = self._last_global_step_saved == trainer.global_step
         if saved_now or (self.save_last == "link" and self._last_checkpoint_saved):
@@ -309,15 +252,12 @@ class ModelCheckpoint(Checkpoint):
         self, trainer: Trainer, pl_module: Module, exception: BaseException
     ) -> None:
         """Save what there is, where `save_on_exception` asks for it."""
-        if not self.save_on_exception or self._should_skip_saving(trainer):
-            return
-        candidates = self._monitor_candidates(trainer)
-        filepath = self.format_checkpoint_name(candidates)
-        self._save_checkpoint(trainer, filepath)
-        self._save_last_checkpoint(trainer, candidates)
-        rank_zero_info(
-            f"Saved {filepath} because the run ended by a {type(exception).__name__}."
-        )
+        if self.save_on_exception and not self._should_skip_saving(trainer):
+            candidates = self._monitor_candidates(trainer)
+            filepath = self.format_checkpoint_name(candidates)
+            self._save_checkpoint(trainer, filepath)
+            self._save_last_checkpoint(trainer, candidates)
+            rank_zero_info(f"Saved {filepath} after a {type(exception).__name__}.")
 
     def _should_skip_saving(self, trainer: Trainer) -> bool:
         """No save in a trial run, outside fit, or twice for one step."""
@@ -337,42 +277,38 @@ class ModelCheckpoint(Checkpoint):
         no_validation = sum(trainer.num_val_batches) == 0
         return no_validation or trainer.val_check_interval == 1.0
 
-    def _monitor_candidates(self, trainer: Trainer) -> dict[str, Tensor]:
+    def _monitor_candidates(self, trainer: Trainer) -> Metrics:
         """Copies of all metrics on the CPU, with `epoch` and `step` as integers."""
-        candidates = {
+        counts = {"epoch": trainer.current_epoch, "step": trainer.global_step}
+        found = {**counts, **trainer.callback_metrics}
+        copies = {
             name: torch.as_tensor(value).detach().cpu().clone()
-            for name, value in trainer.callback_metrics.items()
+            for name, value in found.items()
         }
-        for name, count in (
-            ("epoch", trainer.current_epoch),
-            ("step", trainer.global_step),
-        ):
-            logged = candidates.get(name)
-            candidates[name] = torch.tensor(count) if logged is None else logged.int()
-        return candidates
+        return {**copies, **{name: copies[name].int() for name in counts}}
 
-    def _save_top_k_checkpoint(
-        self, trainer: Trainer, candidates: dict[str, Tensor]
-    ) -> None:
+    def _save_top_k_checkpoint(self, trainer: Trainer, candidates: Metrics) -> None:
         """Save if it is among the best, and delete the one it replaces."""
         if self.save_top_k == 0:
             return
         if self.monitor is None:
-            self._save_newest(trainer, candidates)
-            return
-        current = candidates.get(self.monitor)
-        if current is None:
+            replaced = self.best_model_path
+            path = self.best_model_path = self._free_path(trainer, candidates, replaced)
+            self._save_checkpoint(trainer, path)
+            if self.save_top_k == 1:
+                self._remove_replaced(trainer, replaced, path)
+        elif self.monitor not in candidates:
             self._report_missing_metric(candidates)
-        elif self.check_monitor_top_k(trainer, current):
-            self._save_among_best(trainer, candidates, current)
+        elif self.check_monitor_top_k(trainer, candidates[self.monitor]):
+            self._save_among_best(trainer, candidates, candidates[self.monitor])
         elif self.verbose:
-            rank_zero_info(
-                f"Epoch {trainer.current_epoch}, step {trainer.global_step}:"
-                f" {self.monitor} = {current:.5f} is not among the best"
-                f" {self.save_top_k}."
-            )
+            self._say(trainer, candidates[self.monitor], "is not among the best")
 
-    def _report_missing_metric(self, candidates: dict[str, Tensor]) -> None:
+    def _say(self, trainer: Trainer, score: Tensor, what: str) -> None:
+        when = f"Epoch {trainer.current_epoch}, step {trainer.global_step}"
+        rank_zero_info(f"{when}: {self.monitor} = {score:.5f} {what}.")
+
+    def _report_missing_metric(self, candidates: Metrics) -> None:
         """Warn while validation may still log the metric, raise once it has not."""
         message = (
             f"ModelCheckpoint(monitor={self.monitor!r}): no such metric was logged, only"
@@ -394,106 +330,79 @@ class ModelCheckpoint(Checkpoint):
         better = current < worst if self.mode == "min" else current > worst
         return bool(trainer.engine.agree(bool(better)))
 
-    def _save_newest(self, trainer: Trainer, candidates: dict[str, Tensor]) -> None:
-        """Save without ranking; with `save_top_k=1` the former one goes."""
-        filepath = self._free_path(trainer, candidates, self.best_model_path)
-        previous, self.best_model_path = self.best_model_path, filepath
-        self._save_checkpoint(trainer, filepath)
-        if self.save_top_k == 1:
-            self._remove_replaced(trainer, previous, filepath)
-
     def _save_among_best(
-        self, trainer: Trainer, candidates: dict[str, Tensor], current: Tensor
+        self, trainer: Trainer, candidates: Metrics, score: Tensor
     ) -> None:
-        """Save, enter it into the record, and delete the one that falls out."""
-        replaced = ""
-        if len(self.best_k_models) == self.save_top_k:
+        """Save, rank the file among those that are kept, delete the one that falls out."""
+        kept, replaced = self.best_k_models, ""
+        if len(kept) == self.save_top_k:
             replaced = self.kth_best_model_path
-            self.best_k_models.pop(replaced)
-        if current.isnan():
-            current = torch.tensor(math.inf if self.mode == "min" else -math.inf)
+            del kept[replaced]
+        score = self._worst if score.isnan() else score
         filepath = self._free_path(trainer, candidates, replaced)
-        self._record(filepath, current)
+        kept[filepath] = self.current_score = score
+        best, worst = (min, max) if self.mode == "min" else (max, min)
+        if self.save_top_k in (-1, len(kept)):
+            self.kth_best_model_path = worst(kept, key=kept.__getitem__)
+            self.kth_value = kept[self.kth_best_model_path]
+        self.best_model_path = best(kept, key=kept.__getitem__)
+        self.best_model_score = kept[self.best_model_path]
         if self.verbose:
-            rank_zero_info(
-                f"Epoch {trainer.current_epoch}, step {trainer.global_step}:"
-                f" {self.monitor} = {current:.5f} (best {self.best_model_score:.5f}),"
-                f" saving {filepath}."
-            )
+            best_so_far = f"(best {self.best_model_score:.5f})"
+            self._say(trainer, score, f"{best_so_far}, saving {filepath}")
         self._save_checkpoint(trainer, filepath)
         self._remove_replaced(trainer, replaced, filepath)
 
-    def _record(self, filepath: str, score: Tensor) -> None:
-        """Rank a new file among those that are kept."""
-        self.current_score = score
-        self.best_k_models[filepath] = score
-        best, worst = (min, max) if self.mode == "min" else (max, min)
-        rank = self.best_k_models.__getitem__
-        if self.save_top_k in (-1, len(self.best_k_models)):
-            self.kth_best_model_path = worst(self.best_k_models, key=rank)
-            self.kth_value = self.best_k_models[self.kth_best_model_path]
-        self.best_model_path = best(self.best_k_models, key=rank)
-        self.best_model_score = self.best_k_models[self.best_model_path]
-
-    def _save_last_checkpoint(
-        self, trainer: Trainer, candidates: dict[str, Tensor]
-    ) -> None:
+    def _save_last_checkpoint(self, trainer: Trainer, candidates: Metrics) -> None:
         """Write or link `last`; the former one goes."""
         if not self.save_last:
             return
-        name = self.CHECKPOINT_NAME_LAST
-        filepath = self._free_path(trainer, candidates, self.last_model_path, name)
-        previous, self.last_model_path = self.last_model_path, filepath
-        newest = self._last_checkpoint_saved
+        former, newest = self.last_model_path, self._last_checkpoint_saved
+        path = self._free_path(trainer, candidates, former, self.CHECKPOINT_NAME_LAST)
+        self.last_model_path = path
         if self.save_last == "link" and newest and self.save_top_k != 0:
-            self._link_checkpoint(trainer, newest, filepath)
+            self._link_checkpoint(trainer, newest, path)
         else:
-            self._save_checkpoint(trainer, filepath)
-        self._remove_replaced(trainer, previous, filepath)
+            self._save_checkpoint(trainer, path)
+        self._remove_replaced(trainer, former, path)
 
     def _save_checkpoint(self, trainer: Trainer, filepath: str) -> None:
         """Write the file and tell the loggers."""
         trainer.save_checkpoint(filepath, self.save_weights_only)
         self._last_global_step_saved = trainer.global_step
         self._last_checkpoint_saved = filepath
-        if trainer.is_global_zero:
-            for logger in trainer.loggers:
-                logger.after_save_checkpoint(self)
+        for logger in trainer.loggers if trainer.is_global_zero else ():
+            logger.after_save_checkpoint(self)
 
     @staticmethod
     def _link_checkpoint(trainer: Trainer, filepath: str, linkpath: str) -> None:
         """Make `linkpath` a relative link to the checkpoint, a copy where links fail."""
         if trainer.is_global_zero and filepath != linkpath:
             _delete(linkpath)
+            target = os.path.relpath(filepath, os.path.dirname(linkpath))
             try:
-                os.symlink(
-                    os.path.relpath(filepath, os.path.dirname(linkpath)), linkpath
-                )
+                os.symlink(target, linkpath)
             except OSError:  # Windows lets only privileged users make links
                 copy = shutil.copytree if os.path.isdir(filepath) else shutil.copy
                 copy(filepath, linkpath)
         trainer.engine.barrier("link_checkpoint")
 
     def _free_path(
-        self,
-        trainer: Trainer,
-        candidates: dict[str, Tensor],
-        replaced: str,
-        filename: str | None = None,
+        self, trainer: Trainer, candidates: Metrics, replaced: str, name: str = ""
     ) -> str:
         """A path that no file but the replaced one has, by the version counter."""
-        filepath = self.format_checkpoint_name(candidates, filename)
-        if not self._enable_version_counter:
-            return filepath
+        path = self.format_checkpoint_name(candidates, name)
         version = self.STARTING_VERSION
-        while filepath != replaced and self.file_exists(filepath, trainer):
-            filepath = self.format_checkpoint_name(candidates, filename, ver=version)
+        while path != replaced and self.file_exists(path, trainer):
+            if not self._enable_version_counter:
+                break
+            path = self.format_checkpoint_name(candidates, name, ver=version)
             version += 1
-        return filepath
+        return path
 
     def format_checkpoint_name(
         self,
-        metrics: dict[str, Tensor],
+        metrics: Metrics,
         filename: str | None = None,
         ver: int | None = None,
         prefix: str | None = None,
@@ -509,15 +418,15 @@ class ModelCheckpoint(Checkpoint):
 
         def fill_in(match: re.Match[str]) -> str:
             name, spec = match[1], (match[2] or ":")[1:]
-            label = f"{name}{self.CHECKPOINT_EQUALS_CHAR}"
-            value = torch.as_tensor(metrics.get(name, 0)).item()
-            return (label if self.auto_insert_metric_name else "") + format(value, spec)
+            value = format(torch.as_tensor(metrics.get(name, 0)).item(), spec)
+            equals = self.CHECKPOINT_EQUALS_CHAR
+            return f"{name}{equals}{value}" if self.auto_insert_metric_name else value
 
-        default = "{epoch}" + self.CHECKPOINT_JOIN_CHAR + "{step}"
-        name = PLACEHOLDER.sub(fill_in, filename or self.filename or default)
-        parts = [prefix, name, None if ver is None else f"v{ver}"]
-        name = self.CHECKPOINT_JOIN_CHAR.join(part for part in parts if part)
-        return os.path.join(self.dirpath or "", name + self.FILE_EXTENSION)
+        join = self.CHECKPOINT_JOIN_CHAR
+        template = filename or self.filename or "{epoch}" + join + "{step}"
+        parts = (prefix, PLACEHOLDER.sub(fill_in, template), ver and f"v{ver}")
+        name = join.join(part for part in parts if part) + self.FILE_EXTENSION
+        return os.path.join(self.dirpath or "", name)
 
     def file_exists(self, filepath: str, trainer: Trainer) -> bool:
         """Whether the file exists on rank 0, the same answer on every rank."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -53,14 +53,24 @@ class Summary:
         model_size: megabytes that the parameters take.
     """
 
-    layers: list[LayerSummary] = field(default_factory=list)
-    total_parameters: int = 0
-    trainable_parameters: int = 0
-    total_layer_params: int = 0
-    model_size: float = 0.0
+    layers: list[LayerSummary]
+    total_parameters: int
+    trainable_parameters: int
+    total_layer_params: int
+    model_size: float
 
     def __str__(self) -> str:
-        return _format_table(self)
+        """The table, with the totals below."""
+        rule, frozen = "-" * 72, self.total_parameters - self.trainable_parameters
+        totals = [
+            (_readable(self.trainable_parameters), "Trainable params"),
+            (_readable(frozen), "Non-trainable params"),
+            (_readable(self.total_parameters), "Total params"),
+            (f"{self.model_size:,.3f}", "Size of the parameters (MB)"),
+        ]
+        below = [f"{number:<10}{what}" for number, what in totals]
+        header, *rows = _aligned(_cells(self))
+        return "\n".join([header, rule, *rows, rule, *below])
 
 
 def summarize(model: nn.Module, max_depth: int = 1) -> Summary:
@@ -71,19 +81,17 @@ def summarize(model: nn.Module, max_depth: int = 1) -> Summary:
             which `forward` then runs once, in eval mode and without gradients.
         max_depth: how deep to list layers within layers; -1 lists all, 0 none.
     """
-    modules = {
-        name: module
+    layers = {
+        module: LayerSummary(
+            name, type(module).__name__, _count(module), module.training
+        )
         for name, module in model.named_modules()
         if name and (max_depth < 0 or name.count(".") < max_depth)
-    }
-    layers = {
-        name: LayerSummary(name, type(module).__name__, _count(module), module.training)
-        for name, module in modules.items()
     }
     example = getattr(model, "example_input_array", None)
     if example is not None:
         try:
-            _record_sizes(model, example, modules, layers)
+            _record_sizes(model, example, layers)
         except Exception as error:  # the user's own forward, on the user's own example
             rank_zero_warn(
                 "The model's summary is without shapes: forward failed on"
@@ -111,32 +119,24 @@ def _count(module: nn.Module) -> int:
 
 
 def _record_sizes(
-    model: nn.Module,
-    example: Any,
-    modules: dict[str, nn.Module],
-    layers: dict[str, LayerSummary],
+    model: nn.Module, example: Any, layers: dict[nn.Module, LayerSummary]
 ) -> None:
     """Run `forward` on the example and note the shapes that pass each layer."""
 
-    def note(layer: LayerSummary) -> Any:
-        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-            if layer.in_size is None:
-                layer.in_size = _sizes(inputs[0] if len(inputs) == 1 else inputs)
-                layer.out_size = _sizes(output)
-
-        return hook
+    def note(module: nn.Module, inputs: Any, output: Any) -> None:
+        layer = layers[module]
+        if layer.in_size is None:
+            layer.in_size = _sizes(inputs[0] if len(inputs) == 1 else inputs)
+            layer.out_size = _sizes(output)
 
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     example = tree_map_only(Tensor, lambda tensor: tensor.to(device), example)
+    positional = example if isinstance(example, (tuple, list)) else (example,)
     with ExitStack() as stack:
-        for name, module in modules.items():
-            handle = module.register_forward_hook(note(layers[name]))
-            stack.callback(handle.remove)
+        for module in layers:
+            stack.callback(module.register_forward_hook(note).remove)
         stack.enter_context(_undisturbed(model, device))
-        if isinstance(example, dict):
-            model(**example)
-        else:
-            model(*(example if isinstance(example, (tuple, list)) else (example,)))
+        model(**example) if isinstance(example, dict) else model(*positional)
 
 
 @contextmanager
@@ -162,67 +162,41 @@ def _sizes(value: Any) -> Any:
     """Shape of a tensor, a list of shapes for several, None for anything else."""
     if isinstance(value, Tensor):
         return list(value.shape)
-    if isinstance(value, (list, tuple)):
-        return [_sizes(item) for item in value]
-    if isinstance(value, dict):
-        return [_sizes(item) for item in value.values()]
-    return None
+    items = list(value.values()) if isinstance(value, dict) else value
+    return [_sizes(i) for i in items] if isinstance(items, (list, tuple)) else None
 
 
 def _readable(count: int) -> str:
     """A count with a unit: 0, 123, 1.2 K, 3.4 M, 5.6 B."""
-    units = (" ", "K", "M", "B", "T")
     step = min(int(math.log10(count)) // 3, 4) if count else 0
-    if step == 0:
-        return f"{count}  "
-    return f"{count / 1000**step:,.1f} {units[step]}"
+    return f"{count / 1000**step:,.1f} {' KMBT'[step]}" if step else f"{count}  "
 
 
-def _format_table(summary: Summary) -> str:
-    """The table as text, with the totals below."""
-    header = ["", "Name", "Type", "Params", "Mode"]
-    with_sizes = any(layer.in_size is not None for layer in summary.layers)
-    if with_sizes:
-        header += ["In sizes", "Out sizes"]
-    rows = [
-        [
-            str(index),
-            layer.name,
-            layer.layer_type,
-            _readable(layer.num_parameters),
-            "train" if layer.training else "eval",
-        ]
-        + (
-            [str(layer.in_size or "?"), str(layer.out_size or "?")]
-            if with_sizes
-            else []
-        )
-        for index, layer in enumerate(summary.layers)
-    ]
+def _cells(summary: Summary) -> list[list[str]]:
+    """The table's rows, the header first."""
+    rows = [["", "Name", "Type", "Params", "Mode", "In sizes", "Out sizes"]]
+    for index, layer in enumerate(summary.layers):
+        mode = "train" if layer.training else "eval"
+        sizes = [str(layer.in_size or "?"), str(layer.out_size or "?")]
+        count = _readable(layer.num_parameters)
+        rows.append([str(index), layer.name, layer.layer_type, count, mode, *sizes])
     own = summary.total_parameters - summary.total_layer_params
     if own:
-        filler = ["n/a"] * (len(header) - 4)
-        rows.append(["", "other params", "n/a", _readable(own), *filler])
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    lines = [
-        " | ".join(
-            cell.rjust(width) if header[i] == "Params" else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in [header, *rows]
-    ]
-    rule = "-" * max(map(len, lines))
-    return "\n".join([lines[0], rule, *lines[1:], rule, *_totals(summary)])
+        rows.append(["", "other params", "n/a", _readable(own), *["n/a"] * 3])
+    known = any(layer.in_size is not None for layer in summary.layers)
+    return rows if known else [row[:5] for row in rows]
 
 
-def _totals(summary: Summary) -> list[str]:
-    """The lines under the table."""
-    frozen = summary.total_parameters - summary.trainable_parameters
+def _aligned(rows: list[list[str]]) -> list[str]:
+    """Rows as lines whose columns stand under one another, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    sides = "<<<><<<"
     return [
-        f"{_readable(summary.trainable_parameters):<10}Trainable params",
-        f"{_readable(frozen):<10}Non-trainable params",
-        f"{_readable(summary.total_parameters):<10}Total params",
-        f"{summary.model_size:<10,.3f}Size of the parameters (MB)",
+        " | ".join(
+            f"{cell:{side}{width}}"
+            for cell, side, width in zip(row, sides, widths, strict=False)
+        ).rstrip()
+        for row in rows
     ]
 
 

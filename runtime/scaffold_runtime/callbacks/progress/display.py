@@ -1,35 +1,14 @@
-"""Where progress is shown: plain lines in a file or pipe, one moving line in a terminal."""
+"""Plain lines now and then, where there is no terminal to draw in."""
 
 from __future__ import annotations
 
 import math
-import shutil
 import sys
 from collections.abc import Sequence
 from time import monotonic
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar
 
-from scaffold_runtime.callbacks.progress.layout import GAP, Task, arrange
-
-CLEAR_LINE = "\r\x1b[K"
-
-
-class Display(Protocol):
-    """Shows tasks; the last of them is the one at work, the others wait for it."""
-
-    interval: float
-
-    def draw(self, tasks: Sequence[Task]) -> None:
-        """Show how far the tasks are."""
-
-    def finish(self, task: Task, leave: bool) -> None:
-        """Show a task that is done; with `leave` it stays above what follows."""
-
-    def print(self, *values: Any, **options: Any) -> None:
-        """Print as the built-in does, without breaking what is shown."""
-
-    def close(self) -> None:
-        """Leave the last state to be seen and give the terminal back."""
+from scaffold_runtime.callbacks.progress.layout import Task, arrange
 
 
 class LineDisplay:
@@ -67,10 +46,6 @@ class LineDisplay:
         self._printed_at = monotonic()
         self._next_line = self._printed_at + self.interval
 
-    def print(self, *values: Any, **options: Any) -> None:
-        """Print as the built-in does."""
-        print(*values, **options)
-
     def close(self) -> None:
         """Print the last line that was kept back."""
         if self._pending is not None:
@@ -80,54 +55,3 @@ class LineDisplay:
 def _line(task: Task) -> str:
     """A task's progress as one line of any length."""
     return arrange(task, width=sys.maxsize).first_line("")
-
-
-class TerminalDisplay:
-    """Rewrites one line of a terminal, with nothing but ASCII.
-
-    Attributes:
-        interval: seconds between two redraws.
-    """
-
-    interval = 0.1
-
-    def __init__(self) -> None:
-        self._line = ""
-
-    def draw(self, tasks: Sequence[Task]) -> None:
-        """Redraw the line for the task at work."""
-        task = tasks[-1]
-        width = shutil.get_terminal_size().columns - 1
-        layout = arrange(task, width)
-        bar_width = 0 if layout.below else layout.bar_width  # metrics come first
-        done = round(bar_width * task.fraction)
-        bar = "#" * done + "." * (bar_width - done)
-        line = GAP.join([layout.first_line(bar), *layout.below])
-        self._line = line[:width]
-        self._write(CLEAR_LINE + self._line)
-
-    def finish(self, task: Task, leave: bool) -> None:
-        """Redraw the line; with `leave`, go to the next one."""
-        self.draw([task])
-        if leave:
-            self.close()
-
-    def print(self, *values: Any, **options: Any) -> None:
-        """Print above the line."""
-        if options.get("file") not in (None, sys.stdout):
-            print(*values, **options)
-            return
-        self._write(CLEAR_LINE)
-        print(*values, **options)
-        self._write(self._line)
-
-    def close(self) -> None:
-        """Go to the next line."""
-        if self._line:
-            self._write("\n")
-            self._line = ""
-
-    @staticmethod
-    def _write(text: str) -> None:
-        sys.stdout.write(text)
-        sys.stdout.flush()

@@ -17,11 +17,17 @@ class ProgressBar(Callback):
 
     A subclass overrides the hooks it needs, `disable` and `enable`; `super().setup` and
     `super().__init__` must run.
+
+    Attributes:
+        sanity_check_description: words for the sanity check, and so for each stage.
     """
 
-    after_module: ClassVar[bool] = (
-        True  # to show what the module logs at an epoch's end
-    )
+    after_module: ClassVar[bool] = True  # to show what the module logs as an epoch ends
+    sanity_check_description = "Sanity Checking"
+    train_description = "Training"
+    validation_description = "Validation"
+    test_description = "Testing"
+    predict_description = "Predicting"
 
     def __init__(self) -> None:
         self._trainer: Trainer | None = None
@@ -37,31 +43,6 @@ class ProgressBar(Callback):
         if self._trainer is None:
             raise TypeError(f"{type(self).__name__} knows its trainer from setup on.")
         return self._trainer
-
-    @property
-    def sanity_check_description(self) -> str:
-        """Words for the sanity check."""
-        return "Sanity Checking"
-
-    @property
-    def train_description(self) -> str:
-        """Words for training."""
-        return "Training"
-
-    @property
-    def validation_description(self) -> str:
-        """Words for validation."""
-        return "Validation"
-
-    @property
-    def test_description(self) -> str:
-        """Words for the test."""
-        return "Testing"
-
-    @property
-    def predict_description(self) -> str:
-        """Words for prediction."""
-        return "Predicting"
 
     @property
     def total_train_batches(self) -> float:
@@ -80,24 +61,20 @@ class ProgressBar(Callback):
     @property
     def total_val_batches_current_dataloader(self) -> float:
         """Number of validation batches of the loader at work."""
-        trainer = self.trainer
-        checking = trainer.sanity_checking
-        return self._of_current_dataloader(
-            trainer.num_sanity_val_batches if checking else trainer.num_val_batches
-        )
+        counts = self.trainer.num_val_batches
+        if self.trainer.sanity_checking:
+            counts = self.trainer.num_sanity_val_batches
+        return counts[self._current_eval_dataloader_idx or 0]
 
     @property
     def total_test_batches_current_dataloader(self) -> float:
         """Number of test batches of the loader at work."""
-        return self._of_current_dataloader(self.trainer.num_test_batches)
+        return self.trainer.num_test_batches[self._current_eval_dataloader_idx or 0]
 
     @property
     def total_predict_batches_current_dataloader(self) -> float:
         """Number of predict batches of the loader at work."""
-        return self._of_current_dataloader(self.trainer.num_predict_batches)
-
-    def _of_current_dataloader(self, batches: list[int | float]) -> float:
-        return batches[self._current_eval_dataloader_idx or 0]
+        return self.trainer.num_predict_batches[self._current_eval_dataloader_idx or 0]
 
     def has_dataloader_changed(self, dataloader_idx: int) -> bool:
         """Note the loader at work; whether it is another one than before."""

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from scaffold_runtime.callbacks.progress.display import Display, LineDisplay
+from torch import Tensor
+
+from scaffold_runtime.callbacks.progress.display import LineDisplay
 from scaffold_runtime.callbacks.progress.layout import GAP, Task, arrange
-from scaffold_runtime.callbacks.progress.timed_progress import TimedProgressBar
+from scaffold_runtime.callbacks.progress.progress_bar import ProgressBar
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
     from rich.live import Live
+    from rich.text import Text
+
+    from scaffold_runtime.module import Module
+    from scaffold_runtime.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -45,10 +54,12 @@ class RichProgressBarTheme:
     metrics_format: str = ".3g"
 
 
-class RichProgressBar(TimedProgressBar):
+class RichProgressBar(ProgressBar):
     """A bar with rate, time left and metrics that reads well at any terminal width.
 
     Where the output is no terminal (and no notebook), plain lines every few seconds.
+    Between two draws a step costs one Python call, and metrics are fetched, which waits
+    for the device, only to be drawn.
 
     Args:
         refresh_rate: draw at most so many times a second; 0 disables the bar.
@@ -64,20 +75,183 @@ class RichProgressBar(TimedProgressBar):
         theme: RichProgressBarTheme = RichProgressBarTheme(),
         console_kwargs: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__(refresh_rate, leave)
-        self.theme = theme
-        self._console_kwargs = console_kwargs or {}
+        super().__init__()
+        self.refresh_rate, self.theme = refresh_rate, theme
+        self._leave, self._console_kwargs = leave, console_kwargs or {}
+        self._enabled = True
+        self._display: LineDisplay | RichDisplay | None = None
+        self._tasks: list[Task] = []
+        self._completed = self._train_batches = 0
+        self._next_draw = 0.0
 
-    def _open_display(self) -> Display:
+    def _open_display(self) -> LineDisplay | RichDisplay:
+        """What to draw on: a terminal or a notebook, else lines."""
         notebook = "ipykernel" in sys.modules
-        if not (self._console_kwargs or notebook or sys.stdout.isatty()):
-            return LineDisplay()
-        from rich.console import Console
+        if self._console_kwargs or notebook or sys.stdout.isatty():
+            from rich.console import Console
 
-        console = Console(**self._console_kwargs)
-        if not (console.is_terminal or console.is_jupyter):
-            return LineDisplay()
-        return RichDisplay(console, self.theme, interval=1 / self._refresh_rate)
+            console = Console(**self._console_kwargs)
+            if console.is_terminal or console.is_jupyter:
+                return RichDisplay(console, self.theme, 1 / self.refresh_rate)
+        return LineDisplay()
+
+    @property
+    def is_enabled(self) -> bool:
+        """Whether anything is shown."""
+        return self._enabled and self.refresh_rate > 0
+
+    @property
+    def is_disabled(self) -> bool:
+        """Whether nothing is shown."""
+        return not self.is_enabled
+
+    def disable(self) -> None:
+        """Show nothing from now on."""
+        self._enabled = False
+        self._next_draw = math.inf
+
+    def enable(self) -> None:
+        """Show progress again."""
+        self._enabled = True
+        self._next_draw = 0.0
+
+    def _begin(self, description: str, total: float) -> None:
+        """Show a new task; the one before waits."""
+        if self.is_enabled:
+            self._display = self._display or self._open_display()
+        if self._tasks:
+            self._tasks[-1].advance(self._completed, monotonic())
+        self._tasks.append(Task(description, total))
+        self._next_draw = 0.0 if self.is_enabled else math.inf
+
+    def _draw(self, trainer: Trainer, pl_module: Module, completed: int) -> None:
+        """Fetch the metrics and draw; plan the next time."""
+        assert self._display is not None
+        task = self._tasks[-1]
+        task.advance(completed, monotonic())
+        task.metrics = _as_numbers(self.get_metrics(trainer, pl_module))
+        self._display.draw(self._tasks)
+        self._next_draw = monotonic() + self._display.interval
+
+    def _finish(self, trainer: Trainer, pl_module: Module, leave: bool) -> None:
+        """End the task at work; one within another gives way to it."""
+        task = self._tasks.pop()
+        self._next_draw = 0.0 if self.is_enabled else math.inf
+        if self._tasks:
+            self._tasks[-1].resume(monotonic())
+        elif self._display is not None and not trainer.sanity_checking:
+            task.advance(self._completed, monotonic())
+            task.metrics = _as_numbers(self.get_metrics(trainer, pl_module))
+            self._display.finish(task, leave)
+
+    def _close(self) -> None:
+        if self._display is not None:
+            self._display.close()
+        self._display = None
+        self._tasks.clear()
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: Module) -> None:
+        """Begin an epoch."""
+        self._completed = 0
+        epoch, epochs = str(trainer.current_epoch), trainer.max_epochs or -1
+        if epochs > 0:
+            epoch += f"/{epochs - 1}"
+        self._begin(f"Epoch {epoch}", self.total_train_batches)
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: Module,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Draw if it is time."""
+        self._completed = batch_idx + 1
+        if monotonic() >= self._next_draw:
+            self._draw(trainer, pl_module, batch_idx + 1)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: Module) -> None:
+        """Show the epoch with its metrics."""
+        self._finish(trainer, pl_module, leave=self._leave)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: Module) -> None:
+        """Begin a validation, under the epoch it belongs to, or the sanity check."""
+        if trainer.sanity_checking:
+            counts = trainer.num_sanity_val_batches
+            self._begin_evaluation(self.sanity_check_description, counts)
+        else:
+            self._begin_evaluation(self.validation_description, trainer.num_val_batches)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: Module) -> None:
+        """End an evaluation."""
+        self._finish(trainer, pl_module, leave=True)
+        self._completed = self._train_batches
+
+    on_test_end = on_predict_end = on_validation_end
+
+    def on_test_start(self, trainer: Trainer, pl_module: Module) -> None:
+        """Begin a test."""
+        self._begin_evaluation(self.test_description, trainer.num_test_batches)
+
+    def on_predict_start(self, trainer: Trainer, pl_module: Module) -> None:
+        """Begin a prediction."""
+        self._begin_evaluation(self.predict_description, trainer.num_predict_batches)
+
+    def _begin_evaluation(self, description: str, batches: list[int | float]) -> None:
+        self._batches_before = [0.0, *itertools.accumulate(batches)]
+        self._begin(description, self._batches_before[-1])
+        self._train_batches, self._completed = self._completed, 0
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: Module,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Draw if it is time."""
+        self._completed = int(self._batches_before[dataloader_idx]) + batch_idx + 1
+        if monotonic() >= self._next_draw:
+            self._draw(trainer, pl_module, self._completed)
+
+    on_test_batch_end = on_predict_batch_end = on_validation_batch_end
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: Module, exception: BaseException
+    ) -> None:
+        """Give the terminal back."""
+        self._close()
+
+    def teardown(self, trainer: Trainer, pl_module: Module, stage: str) -> None:
+        """Leave the last state to be seen."""
+        self._close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the display, which holds the terminal."""
+        return {**self.__dict__, "_display": None, "_tasks": []}
+
+
+class TQDMProgressBar(RichProgressBar):
+    """`RichProgressBar` under the name of Lightning's other bar; it needs no tqdm.
+
+    Args:
+        refresh_rate: 0 disables the bar.
+        leave: keep each epoch's finished bar to be seen.
+    """
+
+    def __init__(self, refresh_rate: int = 1, leave: bool = False) -> None:
+        super().__init__(refresh_rate=10 if refresh_rate else 0, leave=leave)
+
+
+def _as_numbers(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Metrics with tensors as Python numbers."""
+    return {
+        name: value.item() if isinstance(value, Tensor) else value
+        for name, value in metrics.items()
+    }
 
 
 class RichDisplay:
@@ -115,10 +289,6 @@ class RichDisplay:
         if leave:
             self.close()
 
-    def print(self, *values: Any, **options: Any) -> None:
-        """Print as the built-in does: rich keeps the bars below while they are shown."""
-        print(*values, **options)
-
     def close(self) -> None:
         """Give the terminal back."""
         if self._live is not None:
@@ -138,41 +308,32 @@ class RichBar:
     ) -> RenderResult:
         from rich.text import Text
 
-        theme = self._theme
-        layout = arrange(
-            self._task,
-            options.max_width,
-            theme.metrics_format,
-            theme.metrics_text_delimiter,
-        )
+        theme, width = self._theme, options.max_width
+        numbers, delimiter = theme.metrics_format, theme.metrics_text_delimiter
+        layout = arrange(self._task, width, numbers, delimiter)
         line = Text(layout.head, style=theme.description, overflow="fold")
         if layout.bar_width:
-            line.append(GAP)
-            line.append_text(self._bar(console, options, layout.bar_width))
+            line.append(GAP).append_text(self._bar(console, layout.bar_width))
         for kind, text in layout.tail:
-            line.append(GAP)
-            line.append(text, style=getattr(theme, kind))
+            line.append(GAP).append(text, style=getattr(theme, kind))
         yield line
         for text in layout.below:
             yield Text(text, style=theme.metrics, overflow="fold")
 
-    def _bar(self, console: Console, options: ConsoleOptions, width: int) -> Any:
-        """The bar alone, as text."""
+    def _bar(self, console: Console, width: int) -> Text:
+        """The bar alone."""
         from rich.progress_bar import ProgressBar
         from rich.text import Text
 
-        task, theme = self._task, self._theme
-        known = task.total != float("inf")
         bar = ProgressBar(
-            total=task.total if known else None,
-            completed=task.completed,
+            total=self._task.total if math.isfinite(self._task.total) else None,
+            completed=self._task.completed,
             width=width,
-            pulse=not known,
-            complete_style=theme.progress_bar,
-            finished_style=theme.progress_bar_finished,
-            pulse_style=theme.progress_bar_pulse,
+            complete_style=self._theme.progress_bar,
+            finished_style=self._theme.progress_bar_finished,
+            pulse_style=self._theme.progress_bar_pulse,
         )
-        segments: Iterator[Any] = iter(console.render(bar, options.update(width=width)))
+        segments = console.render(bar, console.options.update(width=width))
         return Text.assemble(
             *((s.text, s.style or "") for s in segments if s.text != "\n")
         )

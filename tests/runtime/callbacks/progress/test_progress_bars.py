@@ -12,7 +12,7 @@ import torch
 
 import scaffold_runtime as L
 from scaffold_runtime.callbacks import ProgressBar, RichProgressBar, TQDMProgressBar
-from scaffold_runtime.callbacks.progress.display import LineDisplay, TerminalDisplay
+from scaffold_runtime.callbacks.progress.display import LineDisplay
 
 BARS = [RichProgressBar, TQDMProgressBar]
 
@@ -171,15 +171,6 @@ def test_styles_and_formats_come_from_the_theme(fit):
     assert re.search(r"\x1b\[1mv_num=0 \| val_loss=\d\.\d{5}\x1b", screen.getvalue())
 
 
-def test_a_plain_bar_prints_above_its_line(capsys):
-    display = TerminalDisplay()
-    display.print("hello")
-    display.print("to a file", file=sys.stderr)
-    captured = capsys.readouterr()
-    assert plain(captured.out).strip() == "hello"
-    assert captured.err == "to a file\n"
-
-
 # --- cost -------------------------------------------------------------------------------
 
 
@@ -281,7 +272,7 @@ def test_several_loaders_count_on(make_trainer, net, capsys):
 
 def test_validation_does_not_slow_the_rate_of_training(fit, net, capsys, monkeypatch):
     now = [0.0]
-    for module in ("layout", "timed_progress"):
+    for module in ("layout", "rich_progress"):
         path = f"scaffold_runtime.callbacks.progress.{module}.monotonic"
         monkeypatch.setattr(path, lambda: now[0])
 
