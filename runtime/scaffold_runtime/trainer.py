@@ -99,8 +99,6 @@ class Trainer:
 
     Attributes:
         engine: device, precision and distribution.
-        strategy: the engine's strategy.
-        callbacks: every callback, in the order they are called.
         loggers: every logger.
         global_rank: index of this process among all; `local_rank` on its machine.
         world_size: number of processes; `num_devices` on this machine.
@@ -116,7 +114,7 @@ class Trainer:
         *,
         accelerator: str = "auto",
         strategy: Strategy | str = "auto",
-        devices: list[int] | str | int = "auto",
+        devices: list[int] | int | str = "auto",
         num_nodes: int = 1,
         precision: str | int | None = None,
         logger: Logger | Iterable[Logger] | bool | None = None,
@@ -363,7 +361,8 @@ class Trainer:
         self.num_val_batches: list[int | float] = []
         self.num_sanity_val_batches: list[int | float] = []
         self.val_check_batch: int | float = float("inf")
-        self.loaded_train_at = self.loaded_val_at = 0
+        self.loaded_train_at = 0
+        self.loaded_val_at = float("-inf")
         self.enable_validation = False
 
     def reset_step(self) -> None:

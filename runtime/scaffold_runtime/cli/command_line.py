@@ -163,7 +163,9 @@ class CLI:
         for command, skipped in commands.items():
             method = getattr(_as_class(self.trainer_class), command)
             description = (inspect.getdoc(method) or "").partition("\n")[0]
-            settings = {"description": description, **kwargs.get(command, {})}
+            usage = "%(prog)s [--config FILE] [--KEY VALUE ...]"
+            settings = {"description": description, "usage": usage}
+            settings.update(kwargs.get(command, {}))
             parser = self.init_parser(**settings)
             self._add_arguments(parser)
             parser.add_method_arguments(

@@ -111,6 +111,17 @@ class ArgumentParser(jsonargparse.ArgumentParser):
         finally:
             self._config_being_read = ""
 
+    def get_defaults(self, *args: Any, **kwargs: Any) -> jsonargparse.Namespace:
+        """The default of every argument, default config files included."""
+        try:
+            defaults: jsonargparse.Namespace = super().get_defaults(*args, **kwargs)
+            return defaults
+        except (TypeError, KeyError, OSError, UnicodeError) as error:
+            files = ", ".join(map(str, self.default_config_files))
+            # What jsonargparse itself says of other mistakes in such a file.
+            message = f"Problem in default config file '{files}': {error}"
+            raise jsonargparse.ArgumentError(None, message) from error
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """End with one sentence and code 2, or raise where the parser was told to."""
         if not self.exit_on_error:
@@ -162,7 +173,15 @@ class ArgumentParser(jsonargparse.ArgumentParser):
                 instantiate=not issubclass(cls, Trainer),
                 sub_configs=True,
             )
+        self._entitle(nested_key, cls)
         return added
+
+    def _entitle(self, key: str, cls: type) -> None:
+        """Head the arguments in the help by words, where there is only a class's repr."""
+        assert self.groups is not None
+        group = self.groups[key]
+        if "<class" in (group.title or ""):
+            group.title = (cls.__doc__ or cls.__name__).partition("\n")[0].rstrip(".")
 
     def add_optimizer_args(
         self,
@@ -195,10 +214,12 @@ class ArgumentParser(jsonargparse.ArgumentParser):
         settings: dict[str, Any] = {"instantiate": False, "fail_untyped": False}
         if isinstance(choice, tuple):
             self.add_subclass_arguments(choice, key, skip=skip, **settings)
+            self._entitle(key, choice[0])
         else:
             self.add_class_arguments(
                 choice, key, skip=skip, sub_configs=True, **settings
             )
+            self._entitle(key, choice)
 
 
 OptimizerCallable = Callable[[Iterable[Any]], Optimizer]

@@ -124,8 +124,8 @@ def _missing_key(found: re.Match[str], parser: ArgumentParser) -> str:
 
 
 def _wrong_class(found: re.Match[str], parser: ArgumentParser) -> str:
-    key, path, base = found.groups()
-    return f"{key} takes a {base}, and {path} is none"
+    key, path, base, value = found.groups()
+    return f"{key} takes a {base}, and {path or value} is none"
 
 
 def _unknown_class(found: re.Match[str], parser: ArgumentParser) -> str:
@@ -183,7 +183,8 @@ EXPLANATIONS = (
     (r"Option '([^']+)' is not accepted", _unknown_key),
     (r"the following arguments are required: ([^\n]+)", _missing_key),
     (
-        KEY + r".*Import path (\S+) does not correspond to a subclass of (\w+)",
+        KEY + r".*Import path (?:(\S+) )?does not correspond to a subclass of (\w+)"
+        r".*Given value: ([^\n]+)",
         _wrong_class,
     ),
     (KEY + r".*Expected a dot import path string: ([^\n]+)", _unknown_class),

@@ -1,0 +1,105 @@
+import sys
+
+import pytest
+import yaml
+
+from scaffold_runtime.cli.class_path import translate, translate_word
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        (
+            "lightning.pytorch.callbacks.EarlyStopping",
+            "scaffold_runtime.callbacks.EarlyStopping",
+        ),
+        (
+            "pytorch_lightning.callbacks.early_stopping.EarlyStopping",
+            "scaffold_runtime.callbacks.EarlyStopping",
+        ),
+        ("lightning.pytorch.loggers.CSVLogger", "scaffold_runtime.loggers.CSVLogger"),
+        (
+            "lightning.pytorch.strategies.DDPStrategy",
+            "scaffold_runtime.strategies.DDPStrategy",
+        ),
+        (
+            "lightning.pytorch.cli.ReduceLROnPlateau",
+            "scaffold_runtime.cli.ReduceLROnPlateau",
+        ),
+        ("lightning.pytorch.callbacks.Nowhere", "lightning.pytorch.callbacks.Nowhere"),
+        ("lightning_bolts.callbacks.EarlyStopping",) * 2,
+        ("struck by lightning.pytorch.Trainer",) * 2,
+    ],
+)
+def test_lightning_s_classes_are_ours_by_name(theirs, ours):
+    assert translate(theirs) == ours
+    assert translate({"a": [{"class_path": theirs}]}) == {"a": [{"class_path": ours}]}
+    assert translate_word(f"--trainer.logger={theirs}") == f"--trainer.logger={ours}"
+    assert translate_word(theirs) == ours
+
+
+def test_a_class_without_counterpart_is_refused_by_name(refusal):
+    path = "lightning.pytorch.callbacks.DeviceStatsMonitor"
+    assert f"{path} has no counterpart" in refusal(f"--trainer.callbacks+={path}")
+
+
+@pytest.fixture
+def stranger(folder, monkeypatch):
+    """A module beside the script that must not be imported."""
+    (folder / "stranger.py").write_text(
+        "import pathlib\n"
+        "import scaffold_runtime as L\n"
+        "pathlib.Path('imported').touch()\n"
+        "class Stranger(L.Callback):\n"
+        "    pass\n"
+    )
+    monkeypatch.syspath_prepend(str(folder))
+    yield folder / "imported"
+    sys.modules.pop("stranger", None)
+
+
+@pytest.mark.parametrize("place", ["trainer.callbacks", "trainer.logger", "optimizer"])
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_strange_class_is_refused_before_it_is_imported(
+    place, nested, refusal, stranger, folder
+):
+    spec = {"class_path": "stranger.Stranger"}
+    config = [spec] if place == "trainer.callbacks" else spec
+    for key in reversed(place.split(".")):
+        config = {key: config}
+    (folder / "c.yaml").write_text(yaml.safe_dump(config))
+    words = ["--config=c.yaml"] if nested else [f"--{place}=stranger.Stranger"]
+    said = refusal(*words)
+    assert "a config may not name stranger.Stranger" in said
+    assert "allow=['stranger']" in said
+    assert not stranger.exists()
+
+
+def test_the_script_allows_more(parse, stranger):
+    cli = parse("--trainer.callbacks+=stranger.Stranger", allow=["stranger"])
+    assert stranger.exists()
+    assert "Stranger" in {type(c).__name__ for c in cli.trainer.callbacks}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "os.system",
+        "subprocess.Popen",
+        "builtins.eval",
+        "importlib.import_module",
+        "torch.os.system",
+        "torch.serialization.os.system",
+        "scaffold_runtime.cli.command_line.sys.exit",
+        "jsonargparse.set_parsing_settings",
+    ],
+)
+def test_the_standard_library_is_refused_under_any_name(path, refusal):
+    said = refusal(f"--model.activation={path}")
+    assert "may not name" in said
+
+
+def test_torch_and_the_project_are_allowed(parse):
+    assert parse("--model.activation=torch.nn.Tanh").model.activation is not None
+    own = "tests.runtime.cli.project.Activation"
+    assert parse(f"--model.activation={own}").model.activation is not None
