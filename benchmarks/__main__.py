@@ -11,7 +11,16 @@ from pathlib import Path
 
 from benchmarks.measure import Finding
 
-CLAIMS = ("import_time", "cli_start", "generation", "first_line", "steps", "checkpoint")
+CLAIMS = (
+    "import_time",
+    "cli_start",
+    "generation",
+    "upkeep",
+    "project_help",
+    "first_line",
+    "steps",
+    "checkpoint",
+)
 PEERS = ("torch", "lightning", "accelerate", "copier", "black", "typer")
 HEADING = (
     "# Last results",
