@@ -7,8 +7,8 @@ import scaffold_runtime as L
 
 class {{ class_name }}(L.Callback):
     """Print a line at each of its hooks; put your own code there."""
+{% for method in hook %}
 
-#% for method in hook
     def {{ method }}(
         self,
         trainer: L.Trainer,
@@ -29,5 +29,4 @@ class {{ class_name }}(L.Callback):
     ) -> None:
         """Called by the trainer; see `L.Callback.{{ method }}`."""
         print(f"{{ class_name }}.{{ method }}: step {trainer.global_step}")
-
-#% endfor
+{% endfor %}
