@@ -78,6 +78,9 @@ def test_commands_of_scaffold_exist(document):
     for word, rest in shown:
         assert re.search(rf"^  {word} ", known, re.M), f"scaffold {word}"
         help_text = output([*SCAFFOLD, word, "--help"], ROOT)
+        kind = rest.strip().partition(" ")[0]
+        if kind and re.search(rf"^  {re.escape(kind)} ", help_text, re.M):
+            help_text = output([*SCAFFOLD, word, kind, "--help"], ROOT)
         for flag in re.findall(r"--[a-z-]+", rest):
             assert flag in help_text, f"scaffold {word} {flag}"
 
@@ -103,6 +106,17 @@ def test_the_readme_begins_with_commands_that_work(tmp_path):
             fit = [sys.executable, *arguments, "--trainer.max_epochs", "1"]
             output(fit, folder)
     assert list(folder.rglob("*.ckpt"))
+
+
+def test_a_project_grows_as_the_readme_says(tmp_path):
+    output([*SCAFFOLD, "new", "classifier", "my-digits"], tmp_path)
+    (block,) = (
+        block for block in blocks(ROOT / "README.md", "sh") if "scaffold add" in block
+    )
+    for line in block.splitlines():
+        word, *arguments = shlex.split(line, comments=True)
+        assert word == "scaffold"
+        output([*SCAFFOLD, *arguments], tmp_path / "my-digits")
 
 
 def test_the_module_of_the_readme_trains(tmp_path):
