@@ -355,7 +355,9 @@ class MetricRecorder:
                     f"self.log({name!r}, ...) got a {type(value).__name__}: log a number, a"
                     " tensor with one element, or a metric."
                 )
-            return torch.tensor(value, dtype=torch.float32, device=self.device)
+            double = torch.get_default_dtype() is torch.float64
+            dtype = torch.float64 if double else torch.float32
+            return torch.tensor(value, dtype=dtype, device=self.device)
         if value.numel() != 1:
             raise MisconfigurationError(
                 f"self.log({name!r}, ...) got a tensor of shape {tuple(value.shape)}: log a"

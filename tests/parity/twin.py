@@ -86,7 +86,7 @@ class Scenario:
         checkpoint: arguments of ModelCheckpoint; None has no such callback.
         early_stopping: arguments of EarlyStopping.
         lr_monitor: arguments of LearningRateMonitor.
-        resumes: `fit` goes on in a new trainer, from the last file, with other arguments.
+        resumes: `fit` goes on in a new trainer from the newest file, with these arguments.
     """
 
     trainer: dict[str, Any] = field(default_factory=dict)
@@ -126,6 +126,7 @@ class Record:
         counters: the trainer's state at the end.
         weights: all weights at the end, as bits.
         error: the kind of exception that ended the run.
+        message: its words, which are each framework's own.
     """
 
     hooks: list[Any] = field(default_factory=list)
@@ -431,7 +432,6 @@ def _look_at(trainer: Any, model: Any, record: Record, folder: Path) -> None:
         "global_step": trainer.global_step,
         "should_stop": trainer.should_stop,
         "num_training_batches": trainer.num_training_batches,
-        "num_val_batches": trainer.num_val_batches,
         "status": trainer.state.status.value,
         "callback_metrics": plain(trainer.callback_metrics),
         "logged_metrics": plain(trainer.logged_metrics),

@@ -118,6 +118,12 @@ def can_validate(trainer: Trainer) -> bool:
     )
 
 
+def validates_in_epoch(trainer: Trainer) -> bool:
+    """Whether this epoch is one of those with validation."""
+    every = trainer.check_val_every_n_epoch
+    return every is None or (trainer.progress.epoch + 1) % every == 0
+
+
 def load_validation_data(trainer: Trainer) -> None:
     """Ask for the validation loaders, where there is something to validate."""
     trainer.enable_validation = can_validate(trainer)
@@ -125,7 +131,8 @@ def load_validation_data(trainer: Trainer) -> None:
         return
     loaders, counts = load_evaluation_data(trainer, "validate")
     trainer.val_loaders, trainer.num_val_batches = loaders, counts
-    trainer.loaded_val_at = trainer.progress.epoch
+    if validates_in_epoch(trainer):
+        trainer.loaded_val_at = trainer.progress.epoch
     sanity = trainer.num_sanity_val_steps
     trainer.num_sanity_val_batches = [
         count if sanity == -1 else min(sanity, count) for count in counts

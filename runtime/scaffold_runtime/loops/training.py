@@ -43,15 +43,16 @@ def fit(trainer: Trainer) -> None:
     if trainer.limit_train_batches == 0:
         return
     loading.load_training_data(trainer)
-    if is_done(trainer) or trainer.num_training_batches == 0:
+    progress = trainer.progress  # a batch above 0: a resumed run has an epoch to finish
+    if trainer.num_training_batches == 0 or (not progress.batch and is_done(trainer)):
         return
     trainer.enable_validation = loading.can_validate(trainer)
-    if validates_in_epoch(trainer):
+    if loading.validates_in_epoch(trainer):
         trainer.begin_stage("validate")
         loading.load_validation_data(trainer)
     trainer.begin_stage("train")
     trainer.hooks.call("on_train_start")
-    while not is_done(trainer):
+    while progress.batch or not is_done(trainer):
         train_epoch(trainer)
     trainer.hooks.call("on_train_end")
 
@@ -80,11 +81,11 @@ def train_epoch(trainer: Trainer) -> None:
     """Train one epoch, or the rest of one that a checkpoint stopped in."""
     progress, hooks = trainer.progress, trainer.hooks
     loading.reload_training_data(trainer)
+    assert trainer.train_loader is not None
     batches = resume_epoch(trainer)
     if batches is None:
         trainer.recorder.reset()
         hooks.call("on_train_epoch_start")
-        assert trainer.train_loader is not None
         batches = trainer.train_loader.iterate(progress.epoch)
     if progress.phase in (Phase.BATCH_DONE, Phase.VALIDATED):
         finish_batch(trainer)
@@ -100,8 +101,7 @@ def train_epoch(trainer: Trainer) -> None:
                 save_and_stop(trainer)
             if trainer.should_stop or progress.global_step == trainer.max_steps:
                 trainer.skips_epoch |= _epoch_is_cut(trainer)
-        if progress.batch == trainer.num_training_batches:
-            next(batches, None)  # a generator that keeps count resets it when it ends
+        trainer.train_loader.finish(batches, progress.batch)
         progress.phase = Phase.EPOCH_DONE
         trainer.keep_metrics()
         trainer.shows_epoch = True
@@ -145,6 +145,7 @@ def train_batch(trainer: Trainer, batch: Any, batch_idx: int) -> None:
         if -1 in hooks.call("on_train_batch_start", batch, batch_idx):
             trainer.skips_epoch = trainer.is_last_batch = True
             progress.phase = Phase.BATCH_SKIPPED
+            progress.batches += 1
             step_schedulers(trainer, "epoch", plateau=False)
             return
     plan = trainer.plan
@@ -378,16 +379,10 @@ def must_stop(trainer: Trainer) -> bool:
 # --- when ---------------------------------------------------------------------------------
 
 
-def validates_in_epoch(trainer: Trainer) -> bool:
-    """Whether this epoch is one of those with validation."""
-    every = trainer.check_val_every_n_epoch
-    return every is None or (trainer.progress.epoch + 1) % every == 0
-
-
 def validation_is_due(trainer: Trainer) -> bool:
     """Whether validation follows the batch that has just been trained on."""
     progress, every = trainer.progress, trainer.check_val_every_n_epoch
-    if not validates_in_epoch(trainer):
+    if not loading.validates_in_epoch(trainer):
         return False
     if trainer.should_stop and trainer.may_stop_early:
         return True
