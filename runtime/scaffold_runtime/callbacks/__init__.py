@@ -38,34 +38,30 @@ if TYPE_CHECKING:
         WeightAveraging,
     )
 
-_MODULE_OF = {
-    "BackboneFinetuning": "finetuning",
-    "BaseFinetuning": "finetuning",
-    "BasePredictionWriter": "prediction_writer",
-    "Checkpoint": "checkpoint",
-    "EMAWeightAveraging": "weight_averaging",
-    "EarlyStopping": "early_stopping",
-    "GradientAccumulationScheduler": "gradient_accumulation_scheduler",
-    "LambdaCallback": "lambda_function",
-    "LearningRateMonitor": "lr_monitor",
-    "ModelCheckpoint": "model_checkpoint",
-    "ModelSummary": "model_summary",
-    "ProgressBar": "progress",
-    "RichModelSummary": "model_summary",
-    "RichProgressBar": "progress",
-    "RunRecord": "run_record",
-    "TQDMProgressBar": "progress",
-    "ThroughputMonitor": "throughput_monitor",
-    "Timer": "timer",
-    "WeightAveraging": "weight_averaging",
+_NAMES_IN = {
+    "checkpoint": ["Checkpoint"],
+    "early_stopping": ["EarlyStopping"],
+    "finetuning": ["BackboneFinetuning", "BaseFinetuning"],
+    "gradient_accumulation_scheduler": ["GradientAccumulationScheduler"],
+    "lambda_function": ["LambdaCallback"],
+    "lr_monitor": ["LearningRateMonitor"],
+    "model_checkpoint": ["ModelCheckpoint"],
+    "model_summary": ["ModelSummary", "RichModelSummary"],
+    "prediction_writer": ["BasePredictionWriter"],
+    "progress": ["ProgressBar", "RichProgressBar", "TQDMProgressBar"],
+    "run_record": ["RunRecord"],
+    "throughput_monitor": ["ThroughputMonitor"],
+    "timer": ["Timer"],
+    "weight_averaging": ["EMAWeightAveraging", "WeightAveraging"],
 }
 
 
 def __getattr__(name: str) -> Any:
     """Import a callback by its name (PEP 562): most runs need few of them."""
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    for module, names in _NAMES_IN.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 __all__ = [

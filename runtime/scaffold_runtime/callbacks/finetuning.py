@@ -185,12 +185,13 @@ class BaseFinetuning(Callback):
             train_bn: train batch norms too.
         """
         BaseFinetuning.make_trainable(modules)
-        if lr is None:
-            lr = optimizer.param_groups[0]["lr"] / initial_denom_lr
         params = BaseFinetuning.filter_params(modules, train_bn=train_bn)
         new = BaseFinetuning.filter_on_optimizer(optimizer, params)
+        default = optimizer.param_groups[0]["lr"] / initial_denom_lr
         if new:
-            optimizer.add_param_group({"params": new, "lr": lr})
+            optimizer.add_param_group(
+                {"params": new, "lr": default if lr is None else lr}
+            )
 
 
 class BackboneFinetuning(BaseFinetuning):
@@ -226,22 +227,17 @@ class BackboneFinetuning(BaseFinetuning):
     ) -> None:
         super().__init__()
         self.unfreeze_backbone_at_epoch = unfreeze_backbone_at_epoch
-        self.lambda_func = lambda_func
+        self.lambda_func, self.should_align = lambda_func, should_align
         self.backbone_initial_ratio_lr = backbone_initial_ratio_lr
         self.backbone_initial_lr = backbone_initial_lr
-        self.should_align = should_align
-        self.initial_denom_lr = initial_denom_lr
-        self.train_bn = train_bn
-        self.verbose = verbose
-        self.rounding = rounding
+        self.initial_denom_lr, self.train_bn = initial_denom_lr, train_bn
+        self.verbose, self.rounding = verbose, rounding
         self.previous_backbone_lr: float | None = None
 
     def state_dict(self) -> dict[str, Any]:
         """The optimizers' groups and the backbone's learning rate."""
-        return {
-            **super().state_dict(),
-            "previous_backbone_lr": self.previous_backbone_lr,
-        }
+        own = {"previous_backbone_lr": self.previous_backbone_lr}
+        return {**super().state_dict(), **own}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on where the saved run was."""
@@ -272,21 +268,14 @@ class BackboneFinetuning(BaseFinetuning):
             lr = self.backbone_initial_lr
             lr = head_lr * self.backbone_initial_ratio_lr if lr is None else lr
             self.unfreeze_and_add_param_group(
-                pl_module.backbone,
-                optimizer,
-                lr,
-                train_bn=self.train_bn,
-                initial_denom_lr=self.initial_denom_lr,
+                pl_module.backbone, optimizer, lr, self.initial_denom_lr, self.train_bn
             )
         else:
             assert self.previous_backbone_lr is not None
             lr = self.lambda_func(epoch + 1) * self.previous_backbone_lr
-            if self.should_align:
-                lr = min(lr, head_lr)
+            lr = min(lr, head_lr) if self.should_align else lr
             optimizer.param_groups[-1]["lr"] = lr
         self.previous_backbone_lr = lr
         if self.verbose:
-            rank_zero_info(
-                f"Learning rate {round(head_lr, self.rounding)}, backbone"
-                f" {round(lr, self.rounding)}."
-            )
+            head, backbone = (round(rate, self.rounding) for rate in (head_lr, lr))
+            rank_zero_info(f"Learning rate {head}, backbone {backbone}.")

@@ -29,17 +29,16 @@ class GradientAccumulationScheduler(Callback):
             raise MisconfigurationError(
                 "GradientAccumulationScheduler needs a schedule such as {0: 1, 4: 2}."
             )
-        for epoch, factor in scheduling.items():
-            if not isinstance(epoch, int) or epoch < 0:
-                raise MisconfigurationError(
-                    "GradientAccumulationScheduler: an epoch is an integer from 0, not"
-                    f" {epoch!r}."
-                )
-            if not isinstance(factor, int) or factor < 1:
-                raise MisconfigurationError(
-                    "GradientAccumulationScheduler: a number of batches is an integer"
-                    f" from 1, not {factor!r}."
-                )
+        for name, least, values in (
+            ("an epoch", 0, scheduling),
+            ("a number of batches", 1, scheduling.values()),
+        ):
+            for value in values:
+                if not isinstance(value, int) or value < least:
+                    raise MisconfigurationError(
+                        f"GradientAccumulationScheduler: {name} is an integer from {least},"
+                        f" not {value!r}."
+                    )
         self.scheduling = {0: 1, **scheduling}
         self.epochs = sorted(self.scheduling)
 

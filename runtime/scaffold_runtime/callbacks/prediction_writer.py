@@ -86,10 +86,10 @@ class BasePredictionWriter(Callback):
 
     def on_predict_epoch_start(self, trainer: Trainer, pl_module: Module) -> None:
         """Start with nothing predicted."""
-        loaders = len(trainer.num_predict_batches)
-        self._predictions = [[] for _ in range(loaders)]
-        self._indices = [[] for _ in range(loaders)]
         self._order = [loader.batch_indices() for loader in trainer.predict_loaders]
+        self._predictions, self._indices = [[] for _ in self._order], [
+            [] for _ in self._order
+        ]
 
     def on_predict_batch_end(
         self,
@@ -104,9 +104,8 @@ class BasePredictionWriter(Callback):
         order = self._order[dataloader_idx]
         indices = None if order is None else order[batch_idx]
         if self.interval != "epoch":
-            self.write_on_batch_end(
-                trainer, pl_module, outputs, indices, batch, batch_idx, dataloader_idx
-            )
+            place = (batch, batch_idx, dataloader_idx)
+            self.write_on_batch_end(trainer, pl_module, outputs, indices, *place)
         if self.interval != "batch":
             on_cpu = tree_map_only(Tensor, Tensor.cpu, outputs)
             self._predictions[dataloader_idx].append(on_cpu)
@@ -115,6 +114,5 @@ class BasePredictionWriter(Callback):
     def on_predict_epoch_end(self, trainer: Trainer, pl_module: Module) -> None:
         """Write what was kept."""
         if self.interval != "batch":
-            self.write_on_epoch_end(
-                trainer, pl_module, self._predictions, self._indices
-            )
+            kept = (self._predictions, self._indices)
+            self.write_on_epoch_end(trainer, pl_module, *kept)

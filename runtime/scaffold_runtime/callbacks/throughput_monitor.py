@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,16 +15,13 @@ if TYPE_CHECKING:
     from scaffold_runtime.module import Module
     from scaffold_runtime.trainer import Trainer
 
-
-@dataclass(frozen=True)
-class Reading:
-    """Totals of one device at one moment; times in seconds since the stage began."""
-
-    time: float = 0.0
-    batches: int = 0
-    samples: int = 0
-    lengths: int = 0
-    flops: float = 0.0
+Reading = dict[str, float]
+RATES = {
+    "batches": "batches",
+    "samples": "samples",
+    "lengths": "items",
+    "flops": "flops",
+}
 
 
 class ThroughputMonitor(Callback):
@@ -51,94 +47,78 @@ class ThroughputMonitor(Callback):
         separator: str = "/",
         available_flops: float | None = None,
     ) -> None:
-        self.batch_size_fn = batch_size_fn
-        self.length_fn = length_fn
-        self.window_size = window_size
-        self.separator = separator
+        self.batch_size_fn, self.length_fn = batch_size_fn, length_fn
+        self.window_size, self.separator = window_size, separator
         self.available_flops = available_flops
         self._started: dict[str, float] = {}
         self._readings: dict[str, deque[Reading]] = {}
 
     def _start(self, stage: str) -> None:
         self._started[stage] = time.perf_counter()
-        self._readings[stage] = deque([Reading()], maxlen=self.window_size + 1)
+        nothing_yet: Reading = dict.fromkeys(("time", *RATES), 0)
+        self._readings[stage] = deque([nothing_yet], maxlen=self.window_size + 1)
 
-    def _count(
-        self, trainer: Trainer, pl_module: Module, stage: str, batch: Any, due: bool
-    ) -> dict[str, float] | None:
-        """Add a batch to the totals; the values to log, where that is due."""
-        if due and trainer.engine.device.type == "cuda":
-            torch.cuda.synchronize(trainer.engine.device)
+    def _count(self, stage: str, pl_module: Module, batch: Any) -> None:
+        """Add a batch to the totals since the stage began."""
         last = self._readings[stage][-1]
         with torch.no_grad():
-            samples = self.batch_size_fn(batch)
-            length = self.length_fn(batch) if self.length_fn is not None else 0
-        reading = Reading(
-            time=time.perf_counter() - self._started[stage],
-            batches=last.batches + 1,
-            samples=last.samples + samples,
-            lengths=last.lengths + length,
-            flops=last.flops + getattr(pl_module, "flops_per_batch", 0),
-        )
+            added = {
+                "batches": 1,
+                "samples": self.batch_size_fn(batch),
+                "lengths": self.length_fn(batch) if self.length_fn is not None else 0,
+                "flops": getattr(pl_module, "flops_per_batch", 0),
+            }
+        reading = {name: last[name] + number for name, number in added.items()}
+        reading["time"] = time.perf_counter() - self._started[stage]
         self._readings[stage].append(reading)
-        if not due or not trainer.is_global_zero:
-            return None
-        metrics = self._compute(stage, trainer.world_size)
-        return {f"{stage}{self.separator}{name}": v for name, v in metrics.items()}
 
-    def _compute(self, stage: str, world_size: int) -> dict[str, float]:
-        """Totals, and rates by device and over all devices."""
-        readings = self._readings[stage]
+    def _compute(self, readings: deque[Reading], world_size: int) -> Reading:
+        """Totals, and rates by device and over all devices once the window is full."""
         first, last = readings[0], readings[-1]
-        totals = {"time": last.time, "batches": last.batches, "samples": last.samples}
-        if self.length_fn is not None:
-            totals["lengths"] = last.lengths
-        seconds = last.time - first.time
+        counted = ["time", *(name for name in RATES if last[name] and name != "flops")]
+        found = {name: last[name] for name in counted}
+        seconds = last["time"] - first["time"]
         if len(readings) <= self.window_size or seconds <= 0:
-            return totals
-        rates = {
-            "batches_per_sec": (last.batches - first.batches) / seconds,
-            "samples_per_sec": (last.samples - first.samples) / seconds,
-        }
-        if self.length_fn is not None:
-            rates["items_per_sec"] = (last.lengths - first.lengths) / seconds
-        if last.flops:
-            rates["flops_per_sec"] = (last.flops - first.flops) / seconds
-        device = {f"device{self.separator}{name}": v for name, v in rates.items()}
-        if last.flops and self.available_flops:
-            mfu = rates["flops_per_sec"] / self.available_flops
-            device[f"device{self.separator}mfu"] = mfu
-        summed = {name: rate * world_size for name, rate in rates.items()}
-        return {**totals, **device, **(summed if world_size > 1 else {})}
+            return found
+        for name, unit in RATES.items():
+            if last[name]:
+                rate = (last[name] - first[name]) / seconds
+                found[f"device{self.separator}{unit}_per_sec"] = rate
+                if world_size > 1:
+                    found[f"{unit}_per_sec"] = rate * world_size
+                if name == "flops" and self.available_flops:
+                    found[f"device{self.separator}mfu"] = rate / self.available_flops
+        return found
+
+    def _measure(
+        self, stage: str, trainer: Trainer, pl_module: Module, batch: Any, step: int
+    ) -> None:
+        """Count a batch, and log at the steps that are logged at all."""
+        counts = stage != "train" or trainer.is_stepping
+        due = counts and (step + 1) % trainer.log_every_n_steps == 0
+        if due and trainer.engine.device.type == "cuda":
+            torch.cuda.synchronize(trainer.engine.device)
+        self._count(stage, pl_module, batch)
+        if due and trainer.is_global_zero:
+            found = self._compute(self._readings[stage], trainer.world_size)
+            named = {f"{stage}{self.separator}{name}": v for name, v in found.items()}
+            for logger in trainer.loggers:
+                logger.log_metrics(named, step=step)
 
     def on_train_start(self, trainer: Trainer, pl_module: Module) -> None:
         """Start the clock."""
         self._start("train")
 
     def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: Module,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
+        self, trainer: Trainer, pl_module: Module, outputs: Any, batch: Any, *_: Any
     ) -> None:
-        """Count, and log at the steps that are logged at all."""
+        """Measure training, by batches that ended in a step."""
         step = trainer.batches_that_stepped
-        due = trainer.is_stepping and (step + 1) % trainer.log_every_n_steps == 0
-        metrics = self._count(trainer, pl_module, "train", batch, due)
-        if metrics is not None:
-            _send(trainer, {**metrics, "epoch": trainer.current_epoch}, step)
+        self._measure("train", trainer, pl_module, batch, step)
 
     def on_validation_start(self, trainer: Trainer, pl_module: Module) -> None:
-        """Start the clock of validation."""
+        """Start the clock of an evaluation."""
         self._start("validate")
-
-    def on_validation_end(self, trainer: Trainer, pl_module: Module) -> None:
-        """Leave the time since training's last batch out of training's."""
-        if "train" in self._started:
-            trained_until = self._started["train"] + self._readings["train"][-1].time
-            self._started["train"] += time.perf_counter() - trained_until
 
     def on_validation_batch_end(
         self,
@@ -149,52 +129,24 @@ class ThroughputMonitor(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Count, and log every so many batches."""
-        if not trainer.sanity_checking:
-            self._evaluated("validate", trainer, pl_module, batch)
+        """Measure an evaluation, by its batches."""
+        stage = trainer.stage
+        if stage in self._readings:  # the sanity check is not measured
+            step = int(self._readings[stage][-1]["batches"])
+            self._measure(stage, trainer, pl_module, batch, step)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: Module) -> None:
+        """Leave the time since training's last batch out of training's."""
+        if "train" in self._started:
+            trained_until = self._started["train"] + self._readings["train"][-1]["time"]
+            self._started["train"] += time.perf_counter() - trained_until
 
     def on_test_start(self, trainer: Trainer, pl_module: Module) -> None:
         """Start the clock."""
         self._start("test")
 
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: Module,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Count, and log every so many batches."""
-        self._evaluated("test", trainer, pl_module, batch)
-
     def on_predict_start(self, trainer: Trainer, pl_module: Module) -> None:
         """Start the clock."""
         self._start("predict")
 
-    def on_predict_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: Module,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Count, and log every so many batches."""
-        self._evaluated("predict", trainer, pl_module, batch)
-
-    def _evaluated(
-        self, stage: str, trainer: Trainer, pl_module: Module, batch: Any
-    ) -> None:
-        batches = self._readings[stage][-1].batches + 1
-        due = batches % trainer.log_every_n_steps == 0
-        metrics = self._count(trainer, pl_module, stage, batch, due)
-        if metrics is not None:
-            _send(trainer, metrics, batches)
-
-
-def _send(trainer: Trainer, metrics: dict[str, float], step: int) -> None:
-    for logger in trainer.loggers:
-        logger.log_metrics(metrics, step=step)
+    on_test_batch_end = on_predict_batch_end = on_validation_batch_end

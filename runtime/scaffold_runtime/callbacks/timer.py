@@ -43,8 +43,7 @@ class Timer(Callback):
                 f"Timer(interval={interval!r}): use 'step' or 'epoch'."
             )
         self._duration = None if duration is None else _seconds(duration)
-        self._interval = interval
-        self._verbose = verbose
+        self._interval, self._verbose = interval, verbose
         self._start_time: dict[str, float] = {}
         self._end_time: dict[str, float] = {}
         self._offset = 0.0
@@ -80,49 +79,24 @@ class Timer(Callback):
         """Count the time before the resume."""
         self._offset = state_dict.get("time_elapsed", {}).get("train", 0.0)
 
-    def _begin(self, stage: str) -> None:
-        self._start_time[stage] = time.monotonic()
-        self._end_time.pop(stage, None)
-
-    def _end(self, stage: str) -> None:
-        self._end_time[stage] = time.monotonic()
-
     def on_fit_start(self, trainer: Trainer, pl_module: Module) -> None:
         """Stop at once where the time was up before the resume."""
         self._check(trainer)
 
     def on_train_start(self, trainer: Trainer, pl_module: Module) -> None:
-        """Start the clock of training."""
-        self._begin("train")
+        """Start the clock of the stage."""
+        stage = trainer.stage or "train"
+        self._start_time[stage] = time.monotonic()
+        self._end_time.pop(stage, None)
 
     def on_train_end(self, trainer: Trainer, pl_module: Module) -> None:
-        """Stop the clock of training."""
-        self._end("train")
+        """Stop the clock of the stage."""
+        self._end_time[trainer.stage or "train"] = time.monotonic()
 
-    def on_validation_start(self, trainer: Trainer, pl_module: Module) -> None:
-        """Start the clock of validation."""
-        self._begin("validate")
+    on_validation_start = on_test_start = on_train_start
+    on_validation_end = on_test_end = on_train_end
 
-    def on_validation_end(self, trainer: Trainer, pl_module: Module) -> None:
-        """Stop the clock of validation."""
-        self._end("validate")
-
-    def on_test_start(self, trainer: Trainer, pl_module: Module) -> None:
-        """Start the clock of the test."""
-        self._begin("test")
-
-    def on_test_end(self, trainer: Trainer, pl_module: Module) -> None:
-        """Stop the clock of the test."""
-        self._end("test")
-
-    def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: Module,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Module, *_: Any) -> None:
         """Look at the clock, where each step does."""
         if self._interval == "step":
             self._check(trainer)

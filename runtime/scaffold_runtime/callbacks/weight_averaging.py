@@ -53,15 +53,12 @@ class WeightAveraging(Callback):
             raise MisconfigurationError(
                 f"{type(self).__name__} takes avg_fn or multi_avg_fn, not both."
             )
-        self._device = device
-        self._use_buffers = use_buffers
-        self._avg_fn = avg_fn or _running_mean
-        self._multi_avg_fn = multi_avg_fn
+        self._device, self._use_buffers = device, use_buffers
+        self._avg_fn, self._multi_avg_fn = avg_fn or _running_mean, multi_avg_fn
         self._averages: dict[str, Tensor] | None = None
         self._n_averaged = torch.tensor(0, dtype=torch.long)
         self._swapped = False
-        self._latest_update_step = 0
-        self._latest_update_epoch = -1
+        self._latest_update_step, self._latest_update_epoch = 0, -1
 
     def should_update(
         self, step_idx: int | None = None, epoch_idx: int | None = None
@@ -104,14 +101,7 @@ class WeightAveraging(Callback):
             for name, tensor in tensors.items()
         }
 
-    def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: Module,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Module, *_: Any) -> None:
         """Update after an optimizer step, where asked for."""
         step = trainer.global_step
         if step > self._latest_update_step and self.should_update(step_idx=step - 1):
@@ -134,16 +124,15 @@ class WeightAveraging(Callback):
             for name, buffer in pl_module.named_buffers():
                 self._averages[name].copy_(buffer)
                 del current[name]
-        averages = [self._averages[name] for name in current]
-        if self._n_averaged == 0:
-            for average, tensor in zip(averages, current.values(), strict=True):
-                average.copy_(tensor)
-        elif self._multi_avg_fn is not None:
-            self._multi_avg_fn(averages, list(current.values()), self._n_averaged)
+        averages, tensors = [self._averages[n] for n in current], list(current.values())
+        if self._n_averaged > 0 and self._multi_avg_fn is not None:
+            self._multi_avg_fn(averages, tensors, self._n_averaged)
         else:
-            for average, tensor in zip(averages, current.values(), strict=True):
-                tensor = tensor.to(average.device)
-                average.copy_(self._avg_fn(average, tensor, self._n_averaged))
+            for average, tensor in zip(averages, tensors, strict=True):
+                new = tensor.to(average.device)
+                if self._n_averaged > 0:
+                    new = self._avg_fn(average, new, self._n_averaged)
+                average.copy_(new)
         self._n_averaged += 1
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: Module) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scaffold_runtime.loggers.logger import Logger
-
-JOIN_CHAR = "-"
+from scaffold_runtime.loggers.logger import Broadcast, Logger, add_prefix
 
 
 class LocalLogger(Logger):
@@ -22,7 +20,7 @@ class LocalLogger(Logger):
         prefix: put before each metric's name, with a dash.
     """
 
-    LOGGER_JOIN_CHAR = JOIN_CHAR
+    LOGGER_JOIN_CHAR = "-"
 
     def __init__(
         self,
@@ -31,10 +29,8 @@ class LocalLogger(Logger):
         version: int | str | None,
         prefix: str,
     ) -> None:
-        self._save_dir = os.fspath(save_dir)
-        self._name = name or ""
-        self._version = version
-        self._prefix = prefix
+        self._save_dir, self._name = os.fspath(save_dir), name or ""
+        self._version, self._prefix = version, prefix
 
     @property
     def name(self) -> str:
@@ -48,7 +44,7 @@ class LocalLogger(Logger):
             self._version = self._next_version()
         return self._version
 
-    def share_version(self, broadcast: Callable[[Any], Any]) -> None:
+    def share_version(self, broadcast: Broadcast) -> None:
         """Let all ranks write to and read from the folder that rank 0 chose."""
         self._version = broadcast(self.version)
 
@@ -75,8 +71,6 @@ class LocalLogger(Logger):
         numbers = [folder.name.removeprefix("version_") for folder in folders]
         return max((int(n) for n in numbers if n.isdigit()), default=-1) + 1
 
-    def _with_prefix(self, metrics: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _with_prefix(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
         """The metrics under their names with the prefix."""
-        if not self._prefix:
-            return metrics
-        return {f"{self._prefix}{JOIN_CHAR}{name}": v for name, v in metrics.items()}
+        return add_prefix(metrics, self._prefix)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from scaffold_runtime.callback import Callback
 
 T = TypeVar("T")
+Broadcast = Callable[[Any], Any]
 
 RECORDING_METHODS = (
     "log_metrics",
@@ -197,43 +198,59 @@ class DummyLogger(Logger):
 
 
 class CheckpointUploads:
-    """Which files of a ModelCheckpoint a logger has yet to upload."""
+    """When a logger uploads the files of ModelCheckpoints, and which it has yet to.
 
-    def __init__(self) -> None:
+    Args:
+        log_model: True at the end of the run, `"all"` as they are written, False never.
+        upload: uploads a file, given its path, its metadata and its aliases.
+    """
+
+    def __init__(
+        self,
+        log_model: str | bool,
+        upload: Callable[[str, dict[str, Any], list[str]], None],
+    ) -> None:
+        self._log_model, self._upload = log_model, upload
         self._uploaded: dict[str, float] = {}
+        self._postponed: dict[int, Any] = {}
 
-    def pending(
-        self, checkpoint_callback: Any
-    ) -> list[tuple[str, dict[str, Any], bool]]:
-        """Files written since they were last asked for, oldest first.
+    def saved(self, checkpoint_callback: Any) -> None:
+        """Upload what a ModelCheckpoint has just written, or remember to at the end."""
+        keeps_all = checkpoint_callback.save_top_k == -1
+        if self._log_model == "all" or (self._log_model and keeps_all):
+            self._upload_new(checkpoint_callback)
+        elif self._log_model:
+            self._postponed[id(checkpoint_callback)] = checkpoint_callback
 
-        Args:
-            checkpoint_callback: a ModelCheckpoint.
+    def finish(self) -> None:
+        """Upload what was postponed."""
+        for checkpoint_callback in self._postponed.values():
+            self._upload_new(checkpoint_callback)
 
-        Returns:
-            Path, metadata and whether it is the best, of each file.
-        """
+    def _upload_new(self, callback: Any) -> None:
+        """Upload files written since they were last looked at, oldest first."""
         scores = {
-            checkpoint_callback.best_model_path: checkpoint_callback.best_model_score,
-            checkpoint_callback.last_model_path: checkpoint_callback.current_score,
-            **checkpoint_callback.best_k_models,
+            callback.best_model_path: callback.best_model_score,
+            callback.last_model_path: callback.current_score,
+            **callback.best_k_models,
         }
         written = {
             path: os.path.getmtime(path) for path in scores if os.path.isfile(path)
         }
-        new = [path for path in written if self._uploaded.get(path) != written[path]]
-        self._uploaded.update(written)
         settings = ("monitor", "mode", "save_last", "save_top_k", "save_weights_only")
-        kept = {name: getattr(checkpoint_callback, name) for name in settings}
-        return [
-            (
-                path,
-                {
-                    "score": None if scores[path] is None else float(scores[path]),
-                    "original_filename": os.path.basename(path),
-                    type(checkpoint_callback).__name__: kept,
-                },
-                path == checkpoint_callback.best_model_path,
-            )
-            for path in sorted(new, key=written.__getitem__)
-        ]
+        for path in sorted(written, key=written.__getitem__):
+            if self._uploaded.get(path) == written[path]:
+                continue
+            metadata = {
+                "score": None if scores[path] is None else float(scores[path]),
+                "original_filename": os.path.basename(path),
+                type(callback).__name__: {n: getattr(callback, n) for n in settings},
+            }
+            is_best = path == callback.best_model_path
+            self._upload(path, metadata, ["latest", "best"] if is_best else ["latest"])
+        self._uploaded.update(written)
+
+
+def add_prefix(metrics: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """The metrics under their names with a prefix and a dash, where there is one."""
+    return {f"{prefix}-{name}" if prefix else name: v for name, v in metrics.items()}

@@ -18,6 +18,7 @@ from scaffold_runtime.loggers.hyperparameter import as_dict, flatten
 from scaffold_runtime.loggers.logger import (
     CheckpointUploads,
     Logger,
+    add_prefix,
     rank_zero_experiment,
 )
 
@@ -73,18 +74,13 @@ class MLFlowLogger(Logger):
             )
         uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
         self._tracking_uri = uri or f"{FILE_SCHEME}{save_dir}"
-        self._experiment_name = experiment_name
-        self._run_name = run_name
-        self.tags = tags
-        self._log_model = log_model
-        self._prefix = prefix
+        self._experiment_name, self._prefix = experiment_name, prefix
         self._artifact_location = artifact_location
-        self._run_id = run_id
+        self._run_name, self._run_id, self.tags = run_name, run_id, tags
         self._options = {} if synchronous is None else {"synchronous": synchronous}
         self._experiment_id: str | None = None
         self._client: MlflowClient | None = None
-        self._checkpoint_callback: Any = None
-        self._uploads = CheckpointUploads()
+        self._uploads = CheckpointUploads(log_model, self._upload)
 
     @property
     @rank_zero_experiment
@@ -153,12 +149,10 @@ class MLFlowLogger(Logger):
         """Record numbers; characters that MLflow forbids in names are left out."""
         from mlflow.entities import Metric
 
-        prefix = f"{self._prefix}{self.LOGGER_JOIN_CHAR}" if self._prefix else ""
-        now = int(time.time() * 1000)
-        records = []
-        for name, value in metrics.items():
-            allowed = FORBIDDEN.sub("", f"{prefix}{name}")
-            if allowed != f"{prefix}{name}":
+        now, records = int(time.time() * 1000), []
+        for name, value in add_prefix(metrics, self._prefix).items():
+            allowed = FORBIDDEN.sub("", name)
+            if allowed != name:
                 rank_zero_warn(
                     f"MLflow allows only letters, digits and _/. - in names: {name} is"
                     f" logged as {allowed}.",
@@ -181,27 +175,17 @@ class MLFlowLogger(Logger):
 
     def after_save_checkpoint(self, checkpoint_callback: Any) -> None:
         """Upload the checkpoint, or remember to at the end."""
-        if self._log_model == "all" or (
-            self._log_model and checkpoint_callback.save_top_k == -1
-        ):
-            self._upload(checkpoint_callback)
-        elif self._log_model:
-            self._checkpoint_callback = checkpoint_callback
+        self._uploads.saved(checkpoint_callback)
 
     @rank_zero_only
     def finalize(self, status: str = "success") -> None:
         """End the run, if it ever began."""
-        if self._client is None or self._run_id is None:
-            return
-        if self._checkpoint_callback is not None:
-            self._upload(self._checkpoint_callback)
-        self._client.set_terminated(self._run_id, STATUS.get(status, "KILLED"))
+        if self._client is not None and self._run_id is not None:
+            self._uploads.finish()
+            self._client.set_terminated(self._run_id, STATUS.get(status, "KILLED"))
 
-    def _upload(self, checkpoint_callback: Any) -> None:
-        for path, metadata, best in self._uploads.pending(checkpoint_callback):
-            folder = os.path.splitext(os.path.basename(path))[0]
-            self.experiment.log_artifact(self.run_id, path, folder)
-            aliases = ["latest", "best"] if best else ["latest"]
-            self.experiment.log_dict(
-                self.run_id, {**metadata, "aliases": aliases}, f"{folder}/metadata.yaml"
-            )
+    def _upload(self, path: str, metadata: dict[str, Any], aliases: list[str]) -> None:
+        folder = os.path.splitext(os.path.basename(path))[0]
+        self.experiment.log_artifact(self.run_id, path, folder)
+        content = {**metadata, "aliases": aliases}
+        self.experiment.log_dict(self.run_id, content, f"{folder}/metadata.yaml")

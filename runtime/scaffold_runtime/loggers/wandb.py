@@ -14,8 +14,11 @@ from scaffold_runtime.loggers.hyperparameter import as_dict, plain
 from scaffold_runtime.loggers.logger import (
     CheckpointUploads,
     Logger,
+    add_prefix,
     rank_zero_experiment,
 )
+
+Options = dict[str, list[Any]]
 
 
 class WandbLogger(Logger):
@@ -67,13 +70,9 @@ class WandbLogger(Logger):
                 f"WandbLogger(offline=True, log_model={log_model!r}): checkpoints cannot"
                 " be uploaded offline; leave one of the two out."
             )
-        self._offline = offline
-        self._log_model = log_model
-        self._experiment = experiment
-        self._prefix = prefix
+        self._experiment, self._prefix = experiment, prefix
         self._checkpoint_name = checkpoint_name
-        self._checkpoint_callbacks: dict[int, Any] = {}
-        self._uploads = CheckpointUploads()
+        self._uploads = CheckpointUploads(log_model, self._upload)
         self._wandb_init: dict[str, Any] = {
             "name": name,
             "project": project or os.environ.get("WANDB_PROJECT", "lightning_logs"),
@@ -126,8 +125,7 @@ class WandbLogger(Logger):
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Record values, with the step as the metric `trainer/global_step`."""
-        prefix = f"{self._prefix}{self.LOGGER_JOIN_CHAR}" if self._prefix else ""
-        record = {f"{prefix}{name}": value for name, value in metrics.items()}
+        record = add_prefix(metrics, self._prefix)
         if step is not None:
             record["trainer/global_step"] = step
         self.experiment.log(record)
@@ -164,34 +162,27 @@ class WandbLogger(Logger):
 
     log_text = log_table
 
-    @rank_zero_only
     def log_image(
         self, key: str, images: list[Any], step: int | None = None, **kwargs: list[Any]
     ) -> None:
         """Record images (tensors, arrays, paths); further lists hold captions and so on."""
         self._log_media("Image", key, images, step, kwargs)
 
-    @rank_zero_only
     def log_audio(
         self, key: str, audios: list[Any], step: int | None = None, **kwargs: list[Any]
     ) -> None:
         """Record sounds (arrays, paths); further lists hold captions and so on."""
         self._log_media("Audio", key, audios, step, kwargs)
 
-    @rank_zero_only
     def log_video(
         self, key: str, videos: list[Any], step: int | None = None, **kwargs: list[Any]
     ) -> None:
         """Record videos (arrays, paths); further lists hold captions and so on."""
         self._log_media("Video", key, videos, step, kwargs)
 
+    @rank_zero_only
     def _log_media(
-        self,
-        kind: str,
-        key: str,
-        items: list[Any],
-        step: int | None,
-        options: dict[str, list[Any]],
+        self, kind: str, key: str, items: list[Any], step: int | None, options: Options
     ) -> None:
         """Record items of one of wandb's kinds, each with its own options.
 
@@ -206,10 +197,9 @@ class WandbLogger(Logger):
                     f"WandbLogger: {len(items)} items under {key!r} and {len(values)}"
                     f" values of {name}; give one for each."
                 )
-        media = [
-            getattr(wandb, kind)(item, **{name: options[name][i] for name in options})
-            for i, item in enumerate(items)
-        ]
+        make = getattr(wandb, kind)
+        of_each = [{n: v[i] for n, v in options.items()} for i in range(len(items))]
+        media = [make(item, **own) for item, own in zip(items, of_each, strict=True)]
         self.log_metrics({key: media}, step)
 
     @staticmethod
@@ -242,29 +232,21 @@ class WandbLogger(Logger):
 
     def after_save_checkpoint(self, checkpoint_callback: Any) -> None:
         """Upload the checkpoint, or remember to at the end."""
-        if self._log_model == "all" or (
-            self._log_model and checkpoint_callback.save_top_k == -1
-        ):
-            self._upload(checkpoint_callback)
-        elif self._log_model:
-            self._checkpoint_callbacks[id(checkpoint_callback)] = checkpoint_callback
+        self._uploads.saved(checkpoint_callback)
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
         """Upload the checkpoints of a run that went well."""
         if status == "success" and self._experiment is not None:
-            for checkpoint_callback in self._checkpoint_callbacks.values():
-                self._upload(checkpoint_callback)
+            self._uploads.finish()
 
-    def _upload(self, checkpoint_callback: Any) -> None:
+    def _upload(self, path: str, metadata: dict[str, Any], aliases: list[str]) -> None:
         import wandb
 
-        for path, metadata, best in self._uploads.pending(checkpoint_callback):
-            name = self._checkpoint_name or f"model-{self.experiment.id}"
-            artifact = wandb.Artifact(name=name, type="model", metadata=metadata)
-            artifact.add_file(path, name="model.ckpt")
-            aliases = ["latest", "best"] if best else ["latest"]
-            self.experiment.log_artifact(artifact, aliases=aliases)
+        name = self._checkpoint_name or f"model-{self.experiment.id}"
+        artifact = wandb.Artifact(name=name, type="model", metadata=metadata)
+        artifact.add_file(path, name="model.ckpt")
+        self.experiment.log_artifact(artifact, aliases=aliases)
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the run, which has processes; a copy goes on with it by its id."""
