@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import pickle
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -166,12 +167,22 @@ class ProcessGroupStrategy(Strategy):
             dist.all_reduce(torch.zeros(1))
 
     def broadcast(self, value: T, src: int = 0) -> T:
-        """Give every rank the value of rank `src`; it is pickled on the way."""
+        """Give every rank the value of rank `src`.
+
+        Pickled bytes as a tensor: torch's own object collectives need NumPy.
+        """
         if self.place.world_size == 1:
             return value
-        box = [value]
-        dist.broadcast_object_list(box, src=src, device=torch.device("cpu"))
-        return box[0]
+        sends = self.place.rank == src
+        content = bytearray(pickle.dumps(value) if sends else b"")
+        size = torch.tensor([len(content)])
+        dist.broadcast(size, src)
+        pickled = torch.empty(int(size), dtype=torch.uint8)
+        if sends:
+            pickled = torch.frombuffer(content, dtype=torch.uint8)
+        dist.broadcast(pickled, src)
+        received: T = value if sends else pickle.loads(bytes(pickled.tolist()))
+        return received
 
     def all_reduce(self, tensor: torch.Tensor, op: str = "mean") -> torch.Tensor:
         """Reduce a copy of the tensor over ranks, on the tensor's device."""
