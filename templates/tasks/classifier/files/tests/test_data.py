@@ -50,6 +50,13 @@ def test_no_image_is_in_two_splits(data: Data) -> None:
     assert len({tuple(image.flatten().tolist()) for image in images}) == 120
 
 
+def test_training_images_come_in_random_order(data: Data) -> None:
+    _, labels = next(iter(data.train_dataloader()))
+    assert set(labels.tolist()) == {0, 1, 2}
+    _, labels = next(iter(data.test_dataloader()))
+    assert labels.tolist() == sorted(labels.tolist())
+
+
 def test_only_training_images_are_augmented(
     data: Data,
     model: Model,
