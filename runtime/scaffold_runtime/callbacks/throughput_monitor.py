@@ -102,8 +102,8 @@ class ThroughputMonitor(Callback):
         if due and trainer.is_global_zero:
             found = self._compute(self._readings[stage], trainer.world_size)
             named = {f"{stage}{self.separator}{name}": v for name, v in found.items()}
-            for logger in trainer.loggers:
-                logger.log_metrics(named, step=step)
+            for logger in trainer.loggers:  # evaluations are logged by batches done
+                logger.log_metrics(named, step=step + (stage != "train"))
 
     def on_train_start(self, trainer: Trainer, pl_module: Module) -> None:
         """Start the clock."""
