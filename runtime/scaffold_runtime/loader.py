@@ -78,6 +78,8 @@ class EpochLoader:
         self._stateful = None if self._order else self._find_stateful()
         self._is_positioned = False
         self._fetched: list[Any] = []
+        self._batches: Iterator[Any] = iter(())
+        self._is_at_end = False
 
     def __len__(self) -> int:
         """Batches in an epoch.
@@ -118,6 +120,11 @@ class EpochLoader:
         _set_epoch(self._order.sampler, epoch)
         return list(self._order.own_batches())
 
+    def finish(self, batches: Iterator[Any], taken: int) -> None:
+        """Let an iterator whose batches are all taken come to its end, where it may reset."""
+        if taken == self.length:
+            next(batches, None)
+
     def with_end(self, batches: Iterator[Any]) -> Iterator[tuple[Any, bool]]:
         """Batches of a loader without a length, each with a word on whether it is the last.
 
@@ -127,8 +134,9 @@ class EpochLoader:
         batch = next(batches, nothing)
         while batch is not nothing:
             following = next(batches, nothing)
-            self._fetched = [] if following is nothing else [following]
-            yield batch, following is nothing
+            self._is_at_end = following is nothing
+            self._fetched = [] if self._is_at_end else [following]
+            yield batch, self._is_at_end
             batch = following
 
     def state_dict(self, within_epoch: bool = True) -> dict[str, Any]:
@@ -137,7 +145,12 @@ class EpochLoader:
             return self._order.state_dict(within_epoch)
         if self._stateful is None:
             return {}
-        return {"source": self._stateful.state_dict(), "fetched": self._fetched}
+        fetcher = getattr(self._batches, "_dataset_fetcher", None)
+        return {
+            "source": self._stateful.state_dict(),
+            "fetched": self._fetched,
+            "at_end": self._is_at_end or getattr(fetcher, "ended", False),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over the state before the epoch is iterated again."""
@@ -146,10 +159,11 @@ class EpochLoader:
         elif self._stateful is not None and "source" in state:
             self._stateful.load_state_dict(state["source"])
             self._is_positioned, self._fetched = True, state["fetched"]
+            self._is_at_end = state["at_end"]
 
     def _find_stateful(self) -> Any:
         """Who knows where in the data the run is: the loader, or its data set without workers."""
-        candidates = [self.loader]
+        candidates: list[Any] = [self.loader]
         if isinstance(self.source, DataLoader) and self.source.num_workers == 0:
             candidates.append(self.source.dataset)
         for candidate in candidates:
@@ -163,8 +177,10 @@ class EpochLoader:
         """Batches of a loader whose order is not ours, after `skip` of them."""
         positioned, self._is_positioned = self._is_positioned, False
         fetched, self._fetched = self._fetched, []
+        at_end, self._is_at_end = self._is_at_end and skip > 0, False
         if skip == 0 or positioned:
-            return itertools.chain(fetched, iter(self.loader))
+            self._batches = iter(()) if at_end else iter(self.loader)
+            return itertools.chain(fetched, self._batches)
         if isinstance(self.source, Sequence):
             return itertools.islice(self.source, skip, None)
         raise CheckpointError(
@@ -219,9 +235,11 @@ class _Order:
         self._seed = sharding.seed
         self._global_batch = (source.batch_size or 1) * sharding.world_size
         self._epoch = self._skip = 0
-        self._dataset = None if source.num_workers else source.dataset
         self._saved: dict[str, Any] = {}
         self._drawn_from: list[Any] = []
+        self._data_generators: list[Any] = []
+        if source.num_workers == 0:
+            self._data_generators = _data_generators(source.dataset)
         if not self.is_ours:
             self.sampler = source.batch_sampler or source.sampler
             if sharding.world_size > 1 and sharding.enabled and sharding.training:
@@ -229,6 +247,7 @@ class _Order:
                     f"{type(source.sampler).__name__} is your own sampler and is left"
                     " alone: let it give each rank its own samples."
                 )
+        self._generators = generators_of(self.sampler, "sampler")
 
     def start(self, epoch: int, skip: int) -> None:
         """Say which epoch the next iteration is, and how many batches of it are done.
@@ -239,8 +258,8 @@ class _Order:
         if skip:
             self._refuse_other_data()
         self._epoch, self._skip = epoch, skip
-        restore_generators(self.sampler, self._saved.get("drawn_from", []))
-        self._drawn_from, self._saved = generator_states(self.sampler), {}
+        restore_generators(self._generators, self._saved.get("drawn_from", []))
+        self._drawn_from, self._saved = generator_states(self._generators), {}
 
     def _refuse_other_data(self) -> None:
         """Batches can be passed over only where they would be the same ones."""
@@ -268,13 +287,20 @@ class _Order:
 
     def __iter__(self) -> Iterator[Any]:
         if self.is_ours:
-            batches = self.own_batches()
-        else:  # the user's, who may draw from the global generators at any time
-            batches = draw_apart(self.sampler, derive_seed(self._seed, self._epoch))
-        remaining = itertools.islice(batches, self._skip, None)
+            batches = itertools.islice(self.own_batches(), self._skip, None)
+        else:
+            batches = self._users_batches()
         if not self.names_epoch:
-            return remaining
-        return (_with_epoch(batch, self._epoch) for batch in remaining)
+            return batches
+        return (_with_epoch(batch, self._epoch) for batch in batches)
+
+    def _users_batches(self) -> Iterator[Any]:
+        """The user's batches; the sampler may draw at any time, apart from everybody."""
+        restore_generators(self._generators, self._drawn_from)
+        batches = draw_apart(self.sampler, derive_seed(self._seed, self._epoch))
+        for _ in range(self._skip):
+            next(batches, None)
+        return batches
 
     def own_batches(self) -> Iterator[Any]:
         indices = list(self.sampler)
@@ -288,17 +314,17 @@ class _Order:
         return (indices[i * size : (i + 1) * size] for i in range(len(self)))
 
     def state_dict(self, within_epoch: bool) -> dict[str, Any]:
-        now = self._drawn_from if within_epoch else generator_states(self.sampler)
+        now = generator_states(self._generators)
         return {
             "samples": self._samples,
             "global_batch": self._global_batch,
-            "drawn_from": now,
-            "dataset": generator_states(self._dataset),
+            "drawn_from": self._drawn_from if within_epoch else now,
+            "dataset": generator_states(self._data_generators),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._saved = state
-        restore_generators(self._dataset, state.get("dataset", []))
+        restore_generators(self._data_generators, state.get("dataset", []))
 
 
 class _UnrepeatedSampler(DistributedSampler[Any]):
@@ -344,7 +370,7 @@ class _SeededSamples:
     def __init__(self, dataset: Any, seed: int) -> None:
         self._dataset = dataset
         self._seed = seed
-        self._generators = generators_of(dataset)
+        self._generators = _data_generators(dataset)
 
     def __len__(self) -> int:
         return len(self._dataset)
@@ -373,6 +399,11 @@ class _SeededSamples:
         seed_generators(derived)
         for generator in self._generators:
             seed_generator(generator, derived)
+
+
+def _data_generators(dataset: Any) -> list[Any]:
+    """Generators that a data set, the one it wraps, or its transform draw from."""
+    return generators_of(dataset, "dataset", "transform")
 
 
 def _with_epoch(batch: Any, epoch: int) -> Any:

@@ -147,14 +147,14 @@ def draw_apart(items: Iterable[Any], seed: int) -> Iterator[Any]:
         yield item
 
 
-def generator_states(owner: Any) -> list[Any]:
-    """States of the generators that an object holds, as plain data."""
-    return [_state_of(generator) for generator in generators_of(owner)]
+def generator_states(generators: list[Any]) -> list[Any]:
+    """The generators' states, as plain data."""
+    return [_state_of(generator) for generator in generators]
 
 
-def restore_generators(owner: Any, states: list[Any]) -> None:
-    """Put an object's generators back to `generator_states`; no states change nothing."""
-    for generator, state in zip(generators_of(owner), states, strict=False):
+def restore_generators(generators: list[Any], states: list[Any]) -> None:
+    """Put generators back to `generator_states`; no states change nothing."""
+    for generator, state in zip(generators, states, strict=False):
         if isinstance(generator, torch.Generator):
             generator.set_state(state)
         elif isinstance(generator, random.Random):
@@ -174,13 +174,12 @@ def seed_generator(generator: Any, seed: int) -> None:
         bits.state = type(bits)(seed).state
 
 
-def generators_of(owner: Any) -> list[Any]:
-    """Generators among the attributes of a sampler or data set, or of one that it wraps."""
+def generators_of(owner: Any, *inner: str) -> list[Any]:
+    """Generators among an object's attributes, and among those of its `inner` objects."""
     kinds: tuple[type, ...] = (torch.Generator, random.Random)
     if "numpy" in sys.modules:
         kinds += (sys.modules["numpy"].random.Generator,)
-    inner = (getattr(owner, name, None) for name in ("sampler", "dataset", "transform"))
-    owners = [owner, *inner]
+    owners = [owner, *(getattr(owner, name, None) for name in inner)]
     attributes = [vars(each).values() for each in owners if hasattr(each, "__dict__")]
     return [
         value for values in attributes for value in values if isinstance(value, kinds)

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scaffold_runtime.seed import random_state
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 import scaffold_runtime as L
+from scaffold_runtime.seed import random_state
 
 EPOCHS, BATCHES, BATCH_SIZE = 2, 8, 3
 SAMPLES = BATCHES * BATCH_SIZE - 1
@@ -106,10 +106,10 @@ class SaveEverywhere(L.Callback):
         self.save(trainer, "train_epoch_end")
 
 
-def loader(workers=0, **arguments):
+def loader(workers=0, dataset=None, **arguments):
     """The loader that a user would write."""
     options = {"shuffle": True, "batch_size": BATCH_SIZE, **arguments}
-    return DataLoader(Samples(), num_workers=workers, **options)
+    return DataLoader(dataset or Samples(), num_workers=workers, **options)
 
 
 def fit(
@@ -124,7 +124,9 @@ def fit(
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*(num_workers|suggested max).*")
         warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
-        trainer.fit(module, data or loader(), val, ckpt_path=ckpt_path)
+        trainer.fit(
+            module, loader() if data is None else data, val, ckpt_path=ckpt_path
+        )
     return trainer
 
 
@@ -166,8 +168,3 @@ def differences(one, other, where=""):
     else:
         equal = one == other
     return [] if equal else [where]
-
-
-def seen_after(seen, batches):
-    """What an uninterrupted run sees after its first `batches` batches."""
-    return seen[batches:]

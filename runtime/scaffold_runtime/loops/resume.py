@@ -69,9 +69,12 @@ def _loop_state(trainer: Trainer) -> dict[str, Any]:
     loader, progress = trainer.train_loader, trainer.progress
     within_epoch = progress.batch > 0 and progress.phase != Phase.EPOCH_DONE
     within_step = trainer.training and trainer.train_recorder.batch is not None
+    # FSDP keeps gradients that wait for their accumulation where nobody can read them.
+    loses_gradients = not trainer.is_stepping and trainer.strategy.name == "fsdp"
     return {
         "progress": progress.state_dict(),
-        "within_step": within_step and progress.phase == Phase.BETWEEN,
+        "within_step": loses_gradients
+        or (within_step and progress.phase == Phase.BETWEEN),
         "seed": trainer.engine.seed,
         "world_size": trainer.world_size,
         "ranks": ranks,
@@ -82,6 +85,7 @@ def _loop_state(trainer: Trainer) -> dict[str, Any]:
         },
         "is_stepping": trainer.is_stepping,
         "validation_due": trainer.validation_due,
+        "should_stop": trainer.should_stop and progress.batch > 0,
     }
 
 
@@ -89,12 +93,16 @@ def rank_state(trainer: Trainer) -> dict[str, Any]:
     """What this rank alone knows: random state, running metrics, gradients in accumulation."""
     return {
         "random_state": random_state(),
-        "metrics": trainer.train_recorder.state_dict(trainer.module),
+        "metrics": trainer.train_recorder.state_dict(
+            trainer.module, trainer.eval_recorder
+        ),
         "eval_batches": dict(trainer.progress.eval_batches),
         "gradients": {
             name: parameter.grad.cpu()
             for name, parameter in trainer.module.named_parameters()
-            if parameter.grad is not None and not trainer.is_stepping
+            if parameter.grad is not None
+            and not hasattr(parameter.grad, "full_tensor")
+            and not (trainer.is_stepping and trainer.module.automatic_optimization)
         },
     }
 
@@ -301,6 +309,9 @@ def resume_epoch(trainer: Trainer) -> Iterator[Any] | None:
         batches = loader.iterate(progress.epoch, skip=progress.batch)
     trainer.is_stepping = state["is_stepping"]
     trainer.validation_due = state["validation_due"]
+    if state["should_stop"]:
+        trainer.should_stop = True
+        rank_zero_info("The run had decided to stop when it was saved: it ends soon.")
     trainer.is_last_batch = progress.batch == trainer.num_training_batches
     trainer.take_metrics(state["callback_metrics"])
     _restore_gradients(trainer, state["ranks"])
