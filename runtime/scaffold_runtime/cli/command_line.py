@@ -254,7 +254,13 @@ class CLI:
 
     def instantiate_classes(self) -> None:
         """Make the data module, the module and the trainer."""
-        self.config_init = self.parser.instantiate(self.config)
+        try:
+            self.config_init = self.parser.instantiate(self.config)
+        except ValueError as error:
+            # jsonargparse wraps what a class's own constructor raises.
+            if user_error := _user_error_behind(error):
+                raise user_error from None
+            raise
         self.datamodule: DataModule | None = self._get(self.config_init, "data")
         self.model: Module = self._get(self.config_init, "model")
         self._bring_optimizer()
@@ -410,6 +416,13 @@ def install_excepthook() -> None:
             before(kind, error, trace)
 
     sys.excepthook = print_sentence
+
+
+def _user_error_behind(error: BaseException | None) -> UserError | None:
+    """The user's error that other errors were raised from, if there is one."""
+    while error is not None and not isinstance(error, UserError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _make(spec: dict[str, Any], *args: Any) -> Any:

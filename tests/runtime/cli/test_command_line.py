@@ -363,6 +363,13 @@ def test_a_user_s_error_is_raised_to_whoever_calls(command):
         command("fit", "--data.folder=nowhere")
 
 
+def test_a_callback_s_own_refusal_is_raised_as_it_is(parse):
+    words = ["--trainer.callbacks+=ModelCheckpoint", "--trainer.callbacks.save_top_k=5"]
+    with pytest.raises(MisconfigurationError, match="monitor") as refused:
+        parse(*words)
+    assert "Union" not in str(refused.value)
+
+
 def test_uncaught_user_errors_are_one_sentence(parse, capsys):
     parse()
     error = DataError("There is no data: bring some.")
