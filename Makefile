@@ -95,6 +95,10 @@ lint: $(VENV)/.tools ## format, lint and strict types
 bench: $(VENV)/.tools ## speed, as ratios to named peers measured in one run
 	@$(BIN)/python -m benchmarks
 
+.PHONY: mutants
+mutants: $(VENV)/.tools ## seed known faults one by one: a test must notice each
+	@$(BIN)/python -m tests.mutants
+
 .PHONY: clean
 clean: ## remove the environment and what tools leave behind (demo/ is kept)
 	rm -rf $(VENV) build dist runtime/dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
