@@ -83,6 +83,12 @@ class WeightAveraging(Callback):
         self._latest_update_step = state_dict["latest_update_step"]
         self._latest_update_epoch = state_dict.get("latest_update_epoch", -1)
 
+    def setup(self, trainer: Trainer, pl_module: Module, stage: str) -> None:
+        """Forget the average of an earlier fit."""
+        self._averages, self._n_averaged = None, torch.tensor(0, dtype=torch.long)
+        self._latest_update_step = trainer.global_step
+        self._latest_update_epoch = trainer.current_epoch - 1
+
     def on_fit_start(self, trainer: Trainer, pl_module: Module) -> None:
         """Start from the weights as they are, or from those of a checkpoint."""
         from torch.distributed.tensor import DTensor
@@ -174,8 +180,15 @@ class WeightAveraging(Callback):
         """Put the average into `state_dict`, the weights in training beside it."""
         if self._averages is None:
             return
+        names = {id(t): name for name, t in _parameters_and_buffers(pl_module).items()}
+        tensors = pl_module.state_dict(
+            keep_vars=True
+        )  # tied weights have several names
         state = checkpoint["state_dict"]
-        other = {name: self._averages.get(name, value) for name, value in state.items()}
+        other = {
+            name: self._averages.get(names.get(id(tensors[name]), ""), value)
+            for name, value in state.items()
+        }
         current, average = (other, state) if self._swapped else (state, other)
         checkpoint["current_model_state"] = current
         checkpoint["state_dict"] = average

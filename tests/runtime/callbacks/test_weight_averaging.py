@@ -171,3 +171,27 @@ def test_the_average_is_used_by_a_test_of_the_checkpoint(net, make_trainer, tmp_
     trainer = make_trainer(EMAWeightAveraging(decay=0.5))
     trainer.test(tested, ckpt_path=checkpoint.best_model_path)
     torch.testing.assert_close(tested.layer.weight, model.layer.weight)
+
+
+def test_tied_weights_are_averaged_under_all_their_names(net, make_trainer, tmp_path):
+    class Tied(net):
+        def __init__(self):
+            super().__init__()
+            self.alias = self.layer
+
+    trace, checkpoint, model = Trace(), ModelCheckpoint(tmp_path), Tied()
+    average = EMAWeightAveraging(decay=0.5)
+    make_trainer(average, trace, checkpoint, max_epochs=1).fit(model)
+    content = torch.load(checkpoint.best_model_path, weights_only=True)
+    expected = ema(trace.steps, 0.5)
+    for name in ("layer.weight", "alias.weight"):
+        torch.testing.assert_close(content["state_dict"][name], expected)
+    torch.testing.assert_close(model.layer.weight.detach(), expected)
+
+
+def test_another_fit_starts_another_average(net, make_trainer):
+    callback = EMAWeightAveraging(decay=0.5)
+    for _ in range(2):
+        trace, model = Trace(), net()
+        make_trainer(callback, trace, max_epochs=1).fit(model)
+        torch.testing.assert_close(model.layer.weight.detach(), ema(trace.steps, 0.5))
