@@ -70,6 +70,8 @@ def _command(kind: Kind) -> Any:
         def plan(project: Project) -> Plan:
             return plan_add(project, kind, name, template, chosen)
 
+        if name is None and variant is None and len(kind.variants) > 1 and not as_json:
+            print(f"variants: {', '.join(kind.variants)}")
         carry_out(plan, dry_run, diff, as_json)
 
     return command(kind.name, f"{kind.description}.", add, _questions(kind))

@@ -25,6 +25,13 @@ def test_it_works_in_any_folder_of_the_project(scaffold: Run, made: Path) -> Non
     ]
 
 
+def test_without_a_name_the_variants_are_named(scaffold: Run, made: Path) -> None:
+    done = scaffold("add", "callback")
+    assert done.code == 0
+    assert done.out.splitlines()[0] == "variants: early-stopping, starter"
+    assert (made / "digits" / "callbacks" / "starter.py").is_file()
+
+
 def test_flags_and_sets_are_answers(scaffold: Run, made: Path) -> None:
     words = (
         "add",

@@ -1,14 +1,27 @@
 import json
 
+import pytest
+
 from tests.scaffold.command_line import Run
 
 
 def test_list(scaffold: Run) -> None:
-    assert "  tiny  The smallest task there is" in scaffold("list").out.splitlines()
+    assert scaffold("list").out.splitlines() == [
+        "Tasks (scaffold new TASK):",
+        "  tiny  The smallest task there is",
+        "",
+        "Something that happens at a moment of the training (scaffold add callback):",
+        "  early-stopping  Stop when a metric gets no better",
+        "  starter         A callback of your own",
+        "",
+        "Where metrics are written (scaffold add logger):",
+        "  wandb  Weights & Biases",
+    ]
 
 
 def test_list_as_json(scaffold: Run) -> None:
-    [task] = json.loads(scaffold("list", "--json").out)["tasks"]
+    listed = json.loads(scaffold("list", "--json").out)
+    [task] = listed["tasks"]
     assert task["name"] == "tiny"
     assert task["questions"][2] == {
         "name": "width",
@@ -19,6 +32,9 @@ def test_list_as_json(scaffold: Run) -> None:
         "min": 8,
         "max": 1024,
     }
+    callback = listed["kinds"][0]
+    assert (callback["name"], callback["default"]) == ("callback", "starter")
+    assert [v["name"] for v in callback["variants"]] == ["early-stopping", "starter"]
 
 
 def test_show(scaffold: Run) -> None:
@@ -27,13 +43,31 @@ def test_show(scaffold: Run) -> None:
     assert "  {{ package }}/folder.py    only if data == 'folder'" in lines
 
 
+def test_show_of_a_component(scaffold: Run) -> None:
+    assert scaffold("show", "callback/early-stopping").out.splitlines() == [
+        "callback/early-stopping: Stop when a metric gets no better",
+        "",
+        "Questions:",
+        "  --monitor   The metric [val_loss]",
+        "  --patience  Epochs to wait [3]",
+    ]
+
+
 def test_show_as_json(scaffold: Run) -> None:
     shown = json.loads(scaffold("show", "tiny", "--json").out)
     assert "train.py" in shown["files"]
     assert len(shown["questions"]) == 6
 
 
-def test_show_of_an_unknown_task(scaffold: Run) -> None:
-    done = scaffold("show", "tinny")
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("tinny", "did you mean 'tiny'?"),
+        ("callback/stater", "did you mean 'callback/starter'?"),
+        ("a\nb", "choose from"),
+    ],
+)
+def test_show_of_what_is_not_there(scaffold: Run, name: str, message: str) -> None:
+    done = scaffold("show", name)
     assert (done.code, done.out) == (2, "")
-    assert "did you mean 'tiny'?" in done.err
+    assert message in done.err

@@ -47,7 +47,7 @@ def test_without_a_command_the_help_is_the_answer(
     [
         (["nwe"], "nwe"),
         (["list", "--jsno"], "--jsno"),
-        (["show"], "TASK"),
+        (["show"], "NAME"),
         (["list", "extra"], "extra"),
     ],
 )
