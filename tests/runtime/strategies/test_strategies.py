@@ -1,0 +1,90 @@
+"""The Trainer's words for strategies, and what is refused by name."""
+
+import pytest
+import torch
+
+import scaffold_runtime as L
+from scaffold_runtime.strategies import (
+    DDPStrategy,
+    FSDPStrategy,
+    Strategy,
+    make_strategy,
+)
+
+
+@pytest.mark.parametrize(
+    ("word", "world_size", "kind"),
+    [
+        ("auto", 1, Strategy),
+        ("auto", 2, DDPStrategy),
+        ("single_device", 1, Strategy),
+        ("ddp", 2, DDPStrategy),
+        ("ddp_find_unused_parameters_true", 2, DDPStrategy),
+        ("fsdp", 2, FSDPStrategy),
+    ],
+)
+def test_a_word_names_a_strategy(word, world_size, kind):
+    assert type(make_strategy(word, world_size)) is kind
+
+
+def test_a_strategy_is_taken_as_it_is():
+    strategy = DDPStrategy(static_graph=True)
+    assert make_strategy(strategy, 2) is strategy
+
+
+@pytest.mark.parametrize(
+    ("word", "instead"),
+    [
+        ("deepspeed", "fsdp"),
+        ("deepspeed_stage_2", "fsdp"),
+        ("ddp_spawn", "'ddp'"),
+        ("dp", "'ddp'"),
+        ("xla", "accelerator"),
+        ("ddq", "'ddp'"),
+    ],
+)
+def test_an_unsupported_word_is_refused_with_what_to_use_instead(word, instead):
+    with pytest.raises(L.MisconfigurationError, match=instead):
+        L.Trainer(strategy=word, max_epochs=1, logger=False)
+
+
+@pytest.mark.parametrize(
+    "option", ["use_orig_params", "backward_prefetch", "limit_all_gathers", "nonsense"]
+)
+def test_an_option_of_fsdp1_is_refused_by_name(option):
+    with pytest.raises(L.MisconfigurationError, match=option):
+        FSDPStrategy(**{option: True})
+
+
+def test_fsdp1s_sharding_strategies_are_mapped_or_refused():
+    assert FSDPStrategy(sharding_strategy="SHARD_GRAD_OP")
+    with pytest.raises(L.MisconfigurationError, match="ddp"):
+        FSDPStrategy(sharding_strategy="NO_SHARD")
+
+
+def test_several_devices_need_a_strategy_that_knows_of_them():
+    with pytest.raises(L.MisconfigurationError, match="ddp"):
+        L.Trainer(accelerator="cpu", devices=2, strategy="single_device", logger=False)
+
+
+def test_one_process_answers_for_itself():
+    strategy = Strategy()
+    tensor = torch.tensor([1.0, 2.0])
+    assert strategy.broadcast("word") == "word"
+    assert strategy.all_gather(tensor) is tensor
+    assert strategy.all_reduce(tensor, "sum") is tensor
+    assert strategy.agree(False) is False
+    assert strategy.agree_on_most(3, 1) == (3, 1)
+
+
+def test_offload_to_the_cpu_of_the_cpu_is_refused():
+    class Net(L.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.layer = torch.nn.Linear(1, 1)
+
+    trainer = L.Trainer(
+        accelerator="cpu", strategy="fsdp_cpu_offload", max_epochs=1, logger=False
+    )
+    with pytest.raises(L.MisconfigurationError, match="cpu_offload"):
+        trainer.fit(Net())

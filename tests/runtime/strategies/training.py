@@ -1,0 +1,121 @@
+"""Run by the tests in one process or several: `training.py FOLDER STRATEGY DEVICES`.
+
+Trains small models of the same seed and the same global batch in several ways, and writes
+what each rank saw to FOLDER/rank-N.json.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+import scaffold_runtime as L
+from scaffold_runtime.callbacks import ModelCheckpoint
+
+GLOBAL_BATCH, SAMPLES = 8, 36
+
+
+class Net(L.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.blocks = nn.ModuleList([nn.Linear(6, 6) for _ in range(2)])
+        self.head = nn.Linear(6, 1)
+        self.losses, self.seen = [], []
+
+    def forward(self, x):
+        for block in self.blocks:
+            x = torch.tanh(block(x))
+        return self.head(x)
+
+    def training_step(self, batch, batch_idx):
+        x, y, index = batch
+        loss = nn.functional.mse_loss(self(x), y)
+        self.losses.append(self.all_gather(loss.detach()).mean().item())
+        self.seen.append(index.tolist())
+        self.log("loss", loss, on_step=True, on_epoch=True, sync_dist=True)
+        return loss
+
+    def validation_step(self, batch, batch_idx):
+        x, y, _ = batch
+        self.log("val_loss", nn.functional.mse_loss(self(x), y), sync_dist=True)
+        self.log("samples", float(len(x)), reduce_fx="sum", sync_dist=True)
+
+    def predict_step(self, batch, batch_idx):
+        return batch[2].tolist()
+
+    def configure_optimizers(self):
+        return torch.optim.AdamW(self.parameters(), lr=0.01)
+
+
+def loader(world_size, shuffle):
+    x = torch.sin(torch.arange(SAMPLES * 6, dtype=torch.float32)).reshape(SAMPLES, 6)
+    y = torch.cos(x.sum(1, keepdim=True))
+    data = TensorDataset(x, y, torch.arange(SAMPLES))
+    return DataLoader(data, batch_size=GLOBAL_BATCH // world_size, shuffle=shuffle)
+
+
+WAYS = {
+    "plain": {},
+    "accumulated": {"accumulate_grad_batches": 2, "gradient_clip_val": 0.05},
+    "bf16": {"precision": "bf16-mixed"},
+}
+
+
+def run(way, arguments, folder, strategy, devices):
+    L.seed_everything(11, verbose=False)
+    net = Net()
+    keeper = ModelCheckpoint(folder / way, monitor="val_loss", save_last=True)
+    trainer = L.Trainer(
+        accelerator="cpu",
+        strategy=strategy,
+        devices=devices,
+        max_epochs=2,
+        logger=False,
+        callbacks=keeper,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=folder,
+        **arguments,
+    )
+    data = loader(trainer.world_size, True), loader(trainer.world_size, False)
+    trainer.fit(net, *data)
+    print(f"after fit of {way}: rank {trainer.global_rank}", flush=True)
+    loss_epoch = trainer.callback_metrics["loss_epoch"].item()
+    validated = trainer.validate(net, data[1], verbose=False)[0]
+    predicted = trainer.predict(net, data[1])
+    parameter = net.blocks[0].weight
+    local = parameter.to_local() if hasattr(parameter, "to_local") else parameter
+    return {
+        "losses": net.losses,
+        "seen": net.seen,
+        "loss_epoch": loss_epoch,
+        "validated": validated,
+        "predicted": sum(predicted, []),
+        "steps": trainer.global_step,
+        "local_shape": list(local.shape),
+        "best": os.path.basename(keeper.best_model_path),
+        "saved": sorted(os.listdir(folder / way)),
+    }
+
+
+def main():
+    folder, strategy, devices = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+    count = devices if devices == "auto" else int(devices)
+    results = {
+        way: run(way, arguments, folder, strategy, count)
+        for way, arguments in WAYS.items()
+    }
+    rank = os.environ.get("RANK", "0")
+    (folder / f"rank-{rank}.json").write_text(json.dumps(results))
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()
+    if os.environ.get("EXIT_OF_RANK_1") and rank == "1":
+        sys.exit(int(os.environ["EXIT_OF_RANK_1"]))
+
+
+if __name__ == "__main__":
+    main()
