@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import re
 import shutil
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -15,7 +17,7 @@ import torch
 from torch import Tensor
 
 from scaffold_runtime.callbacks.checkpoint import Checkpoint
-from scaffold_runtime.errors import MisconfigurationError
+from scaffold_runtime.errors import CheckpointError, MisconfigurationError
 from scaffold_runtime.launch import rank_zero_info, rank_zero_warn
 
 if TYPE_CHECKING:
@@ -27,7 +29,28 @@ RECORD = (
     *("kth_best_model_path", "kth_value", "last_model_path"),
 )
 Metrics = dict[str, Tensor]
+Save = Callable[["ModelCheckpoint", "Trainer", Metrics], None]
 PLACEHOLDER = re.compile(r"\{([^{}:]*)(:[^{}]*)?\}")
+
+
+def _undone_if_unwritten(save: Save) -> Save:
+    """A save that fails, on a full disk say, leaves record and former files as they were.
+
+    Training goes on and tries again, unless no checkpoint of the run stands yet.
+    """
+
+    @functools.wraps(save)
+    def attempt(self: ModelCheckpoint, trainer: Trainer, candidates: Metrics) -> None:
+        record = self.state_dict()
+        try:
+            save(self, trainer, candidates)
+        except CheckpointError as error:
+            if not self._last_checkpoint_saved:
+                raise
+            vars(self).update(record)
+            rank_zero_warn(f"{error} Training goes on; the next save tries again.")
+
+    return attempt
 
 
 class ModelCheckpoint(Checkpoint):
@@ -65,6 +88,8 @@ class ModelCheckpoint(Checkpoint):
 
     Raises:
         MisconfigurationError: the arguments contradict one another.
+        CheckpointError: the first save of a run fails; a later one that fails is a
+            warning, and what was saved before stays.
     """
 
     CHECKPOINT_JOIN_CHAR: ClassVar[str] = "-"
@@ -287,6 +312,7 @@ class ModelCheckpoint(Checkpoint):
         }
         return {**copies, **{name: copies[name].int() for name in counts}}
 
+    @_undone_if_unwritten
     def _save_top_k_checkpoint(self, trainer: Trainer, candidates: Metrics) -> None:
         """Save if it is among the best, and delete the one it replaces."""
         if self.save_top_k == 0:
@@ -353,6 +379,7 @@ class ModelCheckpoint(Checkpoint):
         self._save_checkpoint(trainer, filepath)
         self._remove_replaced(trainer, replaced, filepath)
 
+    @_undone_if_unwritten
     def _save_last_checkpoint(self, trainer: Trainer, candidates: Metrics) -> None:
         """Write or link `last`; the former one goes."""
         if not self.save_last:

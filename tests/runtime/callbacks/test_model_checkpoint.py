@@ -10,7 +10,7 @@ import yaml
 
 import scaffold_runtime as L
 from scaffold_runtime.callbacks import ModelCheckpoint
-from scaffold_runtime.errors import MisconfigurationError
+from scaffold_runtime.errors import CheckpointError, MisconfigurationError
 
 
 def names(folder) -> set[str]:
@@ -348,6 +348,60 @@ def test_the_name_of_last_is_the_class_attribute(
     monkeypatch.setattr(ModelCheckpoint, "CHECKPOINT_NAME_LAST", "{epoch}-last")
     make_trainer(ModelCheckpoint(tmp_path, save_last=True), max_epochs=2).fit(net())
     assert names(tmp_path) == {"epoch=1-step=8.ckpt", "epoch=1-last.ckpt"}
+
+
+# --- a full disk ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def fill_disk(monkeypatch):
+    """Lets every save at one of these steps fail."""
+    write = L.Trainer.save_checkpoint
+
+    def fail_at(*steps):
+        def save(self, filepath, weights_only=False):
+            if self.global_step in steps:
+                raise CheckpointError("The disk is full.")
+            write(self, filepath, weights_only)
+
+        monkeypatch.setattr(L.Trainer, "save_checkpoint", save)
+
+    return fail_at
+
+
+def test_a_save_that_fails_leaves_the_former_one_and_training_goes_on(
+    net, make_trainer, tmp_path, fill_disk
+):
+    fill_disk(8)
+    callback = ModelCheckpoint(
+        tmp_path / "c", monitor="val_loss", filename="{epoch}", save_last=True
+    )
+    trainer = make_trainer(callback, max_epochs=2)
+    with pytest.warns(UserWarning, match=r"The disk is full. Training goes on"):
+        trainer.fit(net(values=[2.0, 1.0]))
+    assert trainer.global_step == 8
+    assert names(tmp_path / "c") == {"epoch=0.ckpt", "last.ckpt"}
+    assert callback.best_model_path == str(tmp_path / "c" / "epoch=0.ckpt")
+    assert list(callback.best_k_models) == [callback.best_model_path]
+
+
+def test_the_next_save_tries_again(net, make_trainer, tmp_path, fill_disk):
+    fill_disk(8)
+    callback = ModelCheckpoint(tmp_path / "c", filename="{epoch}")
+    trainer = make_trainer(callback, max_epochs=3)
+    with pytest.warns(UserWarning, match="disk"):
+        trainer.fit(net())
+    assert names(tmp_path / "c") == {"epoch=2.ckpt"}
+
+
+def test_a_run_that_cannot_save_at_all_ends_at_once(
+    net, make_trainer, tmp_path, fill_disk
+):
+    fill_disk(4, 8)
+    trainer = make_trainer(ModelCheckpoint(tmp_path / "c"), max_epochs=2)
+    with pytest.raises(CheckpointError, match="disk"):
+        trainer.fit(net())
+    assert trainer.global_step == 4
 
 
 # --- content and state ------------------------------------------------------------------
