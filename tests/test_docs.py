@@ -25,8 +25,18 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'runtime'}
 
 def blocks(document, language):
     """The code blocks of one language in `document`."""
-    text = document.read_text(encoding="utf-8")
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    found, inside = [], None
+    for line in document.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("```"):
+            if inside is not None:
+                inside.append(line)
+        elif inside is None:
+            inside, spoken = [], line.removeprefix("```")
+        else:
+            if spoken == language:
+                found.append("\n".join(inside))
+            inside = None
+    return found
 
 
 def output(command, folder):
@@ -117,6 +127,16 @@ def test_a_project_grows_as_the_readme_says(tmp_path):
         word, *arguments = shlex.split(line, comments=True)
         assert word == "scaffold"
         output([*SCAFFOLD, *arguments], tmp_path / "my-digits")
+
+
+def test_sessions_in_the_page_of_the_command_line_are_real(tmp_path):
+    """After `$ command` stands what it prints, in a project that was just made."""
+    output([*SCAFFOLD, "new", "classifier", "my-digits"], tmp_path)
+    for block in blocks(ROOT / "docs" / "cli.md", "console"):
+        for session in block.split("$ scaffold ")[1:]:
+            command, _, printed = session.partition("\n")
+            shown = output([*SCAFFOLD, *shlex.split(command)], tmp_path / "my-digits")
+            assert shown.strip() == printed.strip()
 
 
 def test_the_module_of_the_readme_trains(tmp_path):
