@@ -354,6 +354,13 @@ class Trainer:
         self.forget_loaders()
         self.reset_step()
 
+    def close_loaders(self) -> None:
+        """End the data workers that outlive an epoch."""
+        train = [self.train_loader] if self.train_loader else []
+        evaluation_loaders = self.val_loaders + self.test_loaders + self.predict_loaders
+        for loader in train + evaluation_loaders:
+            loader.close()
+
     def forget_loaders(self) -> None:
         """Every fit asks for its loaders anew."""
         self.train_loader: EpochLoader | None = None

@@ -58,6 +58,8 @@ def running(
     except BaseException as error:
         _fail(trainer, error)
         raise
+    finally:
+        trainer.close_loaders()
 
 
 def _attach(
