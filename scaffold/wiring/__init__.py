@@ -14,12 +14,14 @@ from scaffold.errors import ScaffoldError, TemplateError
 from scaffold.tree import File, Tree
 from scaffold.wiring.edit import Edit, ShapeError
 from scaffold.wiring.toml_dependency import AddDependency
+from scaffold.wiring.yaml_key import SetKey
 from scaffold.wiring.yaml_list import AddListItem
 
 __all__ = ["Edit", "ShapeError", "apply", "is_there", "parse", "wire"]
 
-_EDITS: Mapping[str, type[AddListItem | AddDependency]] = {
+_EDITS: Mapping[str, type[AddListItem | SetKey | AddDependency]] = {
     "yaml.add_list_item": AddListItem,
+    "yaml.set_key": SetKey,
     "toml.add_dependency": AddDependency,
 }
 
