@@ -255,7 +255,9 @@ class CLI:
     def instantiate_classes(self) -> None:
         """Make the data module, the module and the trainer."""
         try:
-            self.config_init = self.parser.instantiate(self.config)
+            self.config_init = self.parser.instantiate(
+                self.config, instantiators=[(make_instance, object, True)]
+            )
         except ValueError as error:
             # jsonargparse wraps what a class's own constructor raises.
             if user_error := _user_error_behind(error):
@@ -416,6 +418,29 @@ def install_excepthook() -> None:
             before(kind, error, trace)
 
     sys.excepthook = print_sentence
+
+
+def make_instance(cls: type, *args: Any, **kwargs: Any) -> Any:
+    """Make an object of a config; what its untyped arguments hold stays plain data.
+
+    A class path where any value may stand is not followed: without a type nothing says
+    which classes are meant. jsonargparse hands it over in dotted keys.
+    """
+    nested = Namespace()
+    for key, value in kwargs.items():
+        nested[key] = value
+    return cls(*args, **{key: _plain(value) for key, value in vars(nested).items()})
+
+
+def _plain(value: Any) -> Any:
+    """A value in which namespaces are dicts."""
+    if isinstance(value, Namespace):
+        return {key: _plain(item) for key, item in vars(value).items()}
+    if type(value) is dict:
+        return {key: _plain(item) for key, item in value.items()}
+    if type(value) is list:
+        return [_plain(item) for item in value]
+    return value
 
 
 def _user_error_behind(error: BaseException | None) -> UserError | None:

@@ -1,9 +1,13 @@
+import contextlib
 import sys
+from collections.abc import Callable
 
 import pytest
 import yaml
 
 from scaffold_runtime.cli.class_path import translate, translate_word
+from scaffold_runtime.errors import MisconfigurationError
+from tests.runtime.cli.project import Model
 
 
 @pytest.mark.parametrize(
@@ -73,6 +77,52 @@ def test_a_strange_class_is_refused_before_it_is_imported(
     assert "a config may not name stranger.Stranger" in said
     assert "allow=['stranger']" in said
     assert not stranger.exists()
+
+
+class Untyped(Model):
+    """Has an argument that may be anything, and one that may be any function."""
+
+    def __init__(self, anything=None, function: Callable[..., int] | None = None):
+        super().__init__()
+        self.anything, self.function = anything, function
+
+    def configure_optimizers(self):
+        return None
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "--trainer.callbacks.help=stranger.Stranger",
+        "--optimizer.help=stranger.Stranger",
+        "--trainer.callbacks=[stranger.Stranger]",
+        "--trainer.callbacks={class_path: stranger.Stranger}",
+        "--trainer.logger+=stranger.Stranger",
+        "--trainer.strategy=stranger.Stranger",
+        "--trainer.strategy={class_path: stranger.Stranger}",
+        "--model={class_path: stranger.Stranger}",
+        "--model.function=stranger.Stranger",
+        "--model.function={class_path: stranger.Stranger}",
+        "--model.anything=stranger.Stranger",
+        "--model.anything={class_path: stranger.Stranger}",
+        "--model.anything=[{class_path: stranger.Stranger, init_args: {}}]",
+        "--lr_scheduler={class_path: stranger.Stranger}",
+        "--data=stranger.Stranger",
+        "--config={model: {class_path: stranger.Stranger}}",
+        "--seed_everything={class_path: stranger.Stranger}",
+    ],
+)
+def test_no_word_imports_a_strange_class(word, parse, stranger):
+    with contextlib.suppress(SystemExit, MisconfigurationError):
+        parse(word, model=Untyped)
+    assert not stranger.exists()
+
+
+@pytest.mark.parametrize("nest", ["{}", "[{}]", "{{inner: {}}}"])
+def test_what_may_be_anything_stays_as_it_was_written(nest, parse):
+    spec = "{class_path: torch.nn.Softplus, init_args: {beta: 2.0, threshold: 1.0}}"
+    cli = parse(f"--model.anything={nest.format(spec)}", model=Untyped)
+    assert cli.model.anything == yaml.safe_load(nest.format(spec))
 
 
 def test_the_script_allows_more(parse, stranger):
