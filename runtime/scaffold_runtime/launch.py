@@ -171,6 +171,7 @@ def rank_zero_warn(message: str, category: type[Warning] = UserWarning) -> None:
 def _level_of_caller() -> int:
     """Stack level of the first frame outside this package, as `warnings.warn` counts."""
     frame, level = sys._getframe(1), 0
-    while frame and frame.f_globals.get("__name__", "").startswith("scaffold_runtime"):
+    inside = ("scaffold_runtime", "contextlib")
+    while frame and frame.f_globals.get("__name__", "").startswith(inside):
         frame, level = frame.f_back, level + 1  # type: ignore[assignment]
     return level
