@@ -19,7 +19,7 @@ _DEPENDENCIES = frozenset("""
     pip pytest pytorch_lightning rich safetensors scaffold scaffold_runtime scipy
     setuptools sklearn tensorboard test tokenizers torch torchaudio torchmetrics
     torchvision tqdm transformers triton typeshed wandb wheel yaml
-    """.split())  # noqa: SIM905
+    """.split())
 # Windows opens a device in place of a folder of these names.
 _DEVICES = frozenset(
     ["aux", "con", "nul", "prn"]

@@ -22,7 +22,7 @@ _KEYS = {"description", "next", "questions", "only_if", "renames"}
 RESERVED = frozenset("""
     package project task runtime vendor kind name class_name toml yaml python
     dest set answers defaults dry_run diff json help from trust
-    """.split())  # noqa: SIM905
+    """.split())
 
 
 @dataclass(frozen=True)

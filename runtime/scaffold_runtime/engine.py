@@ -79,7 +79,7 @@ class Engine:
 
     def _check_launched(self, devices: int | str | list[int]) -> None:
         """Under a launcher the number of processes is the launcher's to say."""
-        if devices == "auto" or self.accelerator != "cpu" and devices in (-1, "-1"):
+        if devices == "auto" or (self.accelerator != "cpu" and devices in (-1, "-1")):
             self.device_ids = list(range(self.place.local_world_size))
         elif len(self.device_ids) != self.place.local_world_size:
             raise MisconfigurationError(

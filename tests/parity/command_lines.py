@@ -182,9 +182,9 @@ def describe_optimizer(model):
     elif isinstance(configured, tuple):
         optimizers, schedulers = configured
     keys = ("step_size", "gamma", "monitor", "patience", "factor")
-    return [
-        [type(o).__name__, {k: v for k, v in o.defaults.items()}] for o in optimizers
-    ] + [[type(s).__name__, {k: getattr(s, k, None) for k in keys}] for s in schedulers]
+    return [[type(o).__name__, dict(o.defaults)] for o in optimizers] + [
+        [type(s).__name__, {k: getattr(s, k, None) for k in keys}] for s in schedulers
+    ]
 
 
 if __name__ == "__main__":

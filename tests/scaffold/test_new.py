@@ -113,6 +113,11 @@ def make_full_folder(path: Path) -> None:
     (path / "mine.txt").write_text("mine")
 
 
+def make_and_enter(path: Path) -> None:
+    path.mkdir()
+    os.chdir(path)
+
+
 def make_link(path: Path) -> None:
     (path.parent / "elsewhere").mkdir()
     path.symlink_to("elsewhere")
@@ -125,7 +130,7 @@ def make_link(path: Path) -> None:
         (Path.touch, "is a file"),
         (make_link, "is a link"),
         (lambda path: path.symlink_to("nowhere"), "is a link"),
-        (lambda path: (path.mkdir(), os.chdir(path)), "current folder"),
+        (make_and_enter, "current folder"),
     ],
 )
 def test_a_destination_that_is_taken(

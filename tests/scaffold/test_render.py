@@ -13,7 +13,8 @@ def text(files: tree.Tree, path: str) -> str:
 
 
 def render_tiny(task: Template, **chosen: object) -> tree.Tree:
-    return render.render(task, task.answers(package="my_digits", **chosen))
+    answers = task.answers("my_digits", True, **chosen)
+    return render.render(task, answers)
 
 
 def test_paths(rendered: tree.Tree) -> None:

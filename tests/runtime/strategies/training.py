@@ -94,7 +94,7 @@ def run(way, arguments, folder, strategy, devices):
         "seen": net.seen,
         "loss_epoch": loss_epoch,
         "validated": validated,
-        "predicted": sum(predicted, []),
+        "predicted": [item for batch in predicted for item in batch],
         "steps": trainer.global_step,
         "local_shape": list(local.shape),
         "best": os.path.basename(keeper.best_model_path),
