@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from scaffold_runtime.errors import CheckpointError
+from scaffold_runtime.errors import CheckpointError, DamagedCheckpointError
 
 
 def write_checkpoint(content: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
@@ -103,7 +103,7 @@ def read_checkpoint(
             f" ({reason}): keep only tensors, numbers, strings and nests of them in it."
         ) from None
     except (RuntimeError, EOFError, KeyError, ValueError, TypeError) as error:
-        raise CheckpointError(
+        raise DamagedCheckpointError(
             f"The checkpoint {file} is damaged ({error}): use an earlier one."
         ) from None
     if not isinstance(content, dict):
@@ -123,12 +123,12 @@ def verify_checkpoint(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError) as error:
-        raise CheckpointError(
+    except Exception as error:  # damaged bytes make zipfile raise almost anything
+        raise DamagedCheckpointError(
             f"The checkpoint {path} is damaged ({error}): use an earlier one."
         ) from None
     if damaged is not None:
-        raise CheckpointError(
+        raise DamagedCheckpointError(
             f"The checkpoint {path} is damaged (the checksum of {damaged} is wrong):"
             " use an earlier one."
         )

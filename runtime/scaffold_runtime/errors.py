@@ -6,6 +6,7 @@ The command line prints it without a traceback; anything else is a bug and keeps
     UserError
     ├── MisconfigurationError   an argument, a hook or a config that cannot work
     ├── CheckpointError         a checkpoint that is missing, damaged or does not fit
+    │   └── DamagedCheckpointError  its bytes are not those that were written
     ├── DataError               data that is missing, empty or unreadable
     └── NonFiniteError          a loss or gradient that is NaN or infinite
 """
@@ -30,6 +31,10 @@ class MisconfigurationError(UserError, ValueError):
 
 class CheckpointError(UserError, RuntimeError):
     """A checkpoint that is missing, damaged, or does not fit the model."""
+
+
+class DamagedCheckpointError(CheckpointError):
+    """A checkpoint whose bytes are not those that were written."""
 
 
 class DataError(UserError, ValueError):

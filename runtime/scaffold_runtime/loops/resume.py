@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from scaffold_runtime import hyperparameters as hp
 from scaffold_runtime.callback import Callback
-from scaffold_runtime.checkpoint import check_shapes, read_checkpoint
+from scaffold_runtime.checkpoint import check_shapes
 from scaffold_runtime.errors import CheckpointError
 from scaffold_runtime.hyperparameters import HasHyperparameters, plain_hyperparameters
 from scaffold_runtime.launch import rank_zero_info, rank_zero_warn
@@ -19,7 +19,7 @@ from scaffold_runtime.stops import RunStopped
 if TYPE_CHECKING:
     from scaffold_runtime.trainer import Trainer
 
-__all__ = ["Phase", "collect", "find_checkpoint", "resume_epoch", "save_and_stop"]
+__all__ = ["Phase", "collect", "resume_epoch", "save_and_stop"]
 
 FORMAT = 1
 
@@ -118,78 +118,6 @@ def _add_hyperparameters(
     if owner.hparams:
         content[name_key] = getattr(owner, "_hparams_name", "kwargs")
         content[values_key] = plain_hyperparameters(dict(owner.hparams))
-
-
-# --- finding ------------------------------------------------------------------------------
-
-
-def find_checkpoint(trainer: Trainer, ckpt_path: str | None) -> Path | None:
-    """The file that `ckpt_path` names: a path, `best`, `last`, or `hpc` and None as they are.
-
-    Raises:
-        CheckpointError: there is no such checkpoint.
-    """
-    if ckpt_path is None:
-        return None
-    if ckpt_path == "best":
-        return _best(trainer)
-    if ckpt_path == "last":
-        return _last(trainer)
-    path = Path(ckpt_path)
-    if not path.exists():
-        raise CheckpointError(
-            f"There is no checkpoint {path}: check the path, or use ckpt_path='last' or"
-            " 'best'."
-        )
-    return path
-
-
-def _best(trainer: Trainer) -> Path:
-    callback = trainer.checkpoint_callback
-    path = getattr(callback, "best_model_path", "")
-    if not path:
-        found = _newest(trainer, "")
-        if found is None or trainer.fast_dev_run:
-            raise CheckpointError(
-                "ckpt_path='best' found no checkpoint: train first, or give the file's"
-                " path."
-            )
-        path = _best_of_file(found)
-    rank_zero_info(f"ckpt_path='best' is {path}")
-    return Path(path)
-
-
-def _best_of_file(newest: Path) -> str:
-    """The best checkpoint so far, as the newest one's ModelCheckpoint knew it."""
-    states = read_checkpoint(newest).get("callbacks", {})
-    for key, state in states.items():
-        best = (
-            state.get("best_model_path") if key.startswith("ModelCheckpoint") else None
-        )
-        if best and Path(best).is_file():
-            return str(best)
-    return str(newest)
-
-
-def _last(trainer: Trainer) -> Path:
-    found = _newest(trainer, "last")
-    if found is None:
-        raise CheckpointError(
-            "ckpt_path='last' found no checkpoint whose name begins with 'last': train"
-            " with ModelCheckpoint(save_last=True) first, or give the file's path."
-        )
-    rank_zero_info(f"ckpt_path='last' is {found}")
-    return found
-
-
-def _newest(trainer: Trainer, prefix: str) -> Path | None:
-    """The newest checkpoint of this run's folder, or of the run before it."""
-    folders = [Path(f) for f in trainer.checkpoint_folders()]
-    for folder in folders:
-        files = [f for f in folder.glob("*.ckpt") if f.stem.startswith(prefix)]
-        if files:
-            return max(files, key=lambda file: (file.stat().st_mtime_ns, file.name))
-    return None
 
 
 # --- reading ------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from scaffold_runtime.checkpoint import read_checkpoint
 from scaffold_runtime.data import DataModule
 from scaffold_runtime.errors import MisconfigurationError
 from scaffold_runtime.launch import rank_zero_info
-from scaffold_runtime.loops import evaluation, loading, resume, training
+from scaffold_runtime.loops import evaluation, loading, resume, search, training
 from scaffold_runtime.loops.hooks import Hooks
 from scaffold_runtime.loops.step_plan import plan_step
 from scaffold_runtime.module import Module
@@ -116,7 +116,7 @@ def _set_up(trainer: Trainer, fn: TrainerFn, ckpt_path: str | None) -> None:
     if trainer.sync_batchnorm and trainer.distributed:
         torch.nn.SyncBatchNorm.convert_sync_batchnorm(module)
     trainer.engine.prepare_module(module)
-    path = resume.find_checkpoint(trainer, ckpt_path)
+    path = search.find_checkpoint(trainer, ckpt_path)
     trainer.ckpt_path = None if path is None else str(path)
     content = None if path is None else read_checkpoint(path)
     if content is not None and path is not None:

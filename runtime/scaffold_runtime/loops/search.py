@@ -1,0 +1,122 @@
+"""Which checkpoint `ckpt_path` names: a path, `best` or `last`; damaged ones are set aside."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from scaffold_runtime.checkpoint import read_checkpoint, verify_checkpoint
+from scaffold_runtime.errors import CheckpointError, DamagedCheckpointError
+from scaffold_runtime.launch import rank_zero_info, rank_zero_warn
+
+if TYPE_CHECKING:
+    from scaffold_runtime.trainer import Trainer
+
+
+def find_checkpoint(trainer: Trainer, ckpt_path: str | None) -> Path | None:
+    """The file that `ckpt_path` names, found by rank 0 for all; None for None.
+
+    Raises:
+        CheckpointError: there is no such checkpoint, or none that is whole.
+    """
+    if ckpt_path is None:
+        return None
+    found: Path | CheckpointError | None = None
+    if trainer.is_global_zero:
+        try:
+            found = _find(trainer, ckpt_path)
+        except CheckpointError as error:
+            found = error
+    found = trainer.engine.broadcast(found)
+    if isinstance(found, CheckpointError):
+        raise found
+    return found
+
+
+def _find(trainer: Trainer, ckpt_path: str) -> Path:
+    if ckpt_path == "best":
+        return _best(trainer)
+    if ckpt_path == "last":
+        path = _newest(trainer, ckpt_path)
+        rank_zero_info(f"ckpt_path='last' is {path}")
+        return path
+    path = Path(ckpt_path)
+    if not path.exists():
+        raise CheckpointError(
+            f"There is no checkpoint {path}: check the path, or use ckpt_path='last' or"
+            " 'best'."
+        )
+    return path
+
+
+def _best(trainer: Trainer) -> Path:
+    path = getattr(trainer.checkpoint_callback, "best_model_path", "")
+    if not path:
+        if trainer.fast_dev_run:
+            raise CheckpointError(
+                "ckpt_path='best' found no checkpoint: fast_dev_run writes none."
+            )
+        path = _best_of_file(_newest(trainer, "best"))
+    rank_zero_info(f"ckpt_path='best' is {path}")
+    return Path(path)
+
+
+def _best_of_file(newest: Path) -> str:
+    """The best checkpoint so far, as the newest one's ModelCheckpoint knew it."""
+    states = read_checkpoint(newest).get("callbacks", {})
+    for key, state in states.items():
+        best = (
+            state.get("best_model_path") if key.startswith("ModelCheckpoint") else None
+        )
+        if best and Path(best).is_file():
+            return str(best)
+    return str(newest)
+
+
+def _newest(trainer: Trainer, asked: str) -> Path:
+    """The newest whole checkpoint of this run's folder, or of the run before it.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    folders = [Path(folder) for folder in trainer.checkpoint_folders()]
+    for folder in folders:
+        files = [f for f in folder.glob("*.ckpt") if not f.name.startswith("damaged-")]
+        files.sort(key=lambda file: (_modified(file), file.name), reverse=True)
+        if not files:
+            continue
+        for file in files:
+            if _is_whole(file):
+                return file
+        raise CheckpointError(
+            f"ckpt_path={asked!r} found no checkpoint in {folder} from which training can"
+            " go on: put back a copy, or start anew without ckpt_path."
+        )
+    raise CheckpointError(
+        f"ckpt_path={asked!r} found no checkpoint in {', '.join(map(str, folders))}: train"
+        " first, or give the file's path."
+    )
+
+
+def _modified(file: Path) -> int:
+    return file.stat().st_mtime_ns if file.exists() else 0
+
+
+def _is_whole(file: Path) -> bool:
+    """Whether training can go on from a file; a damaged one is renamed and named."""
+    try:
+        if not file.exists():
+            raise DamagedCheckpointError(f"{file} is a link to a file that is gone")
+        verify_checkpoint(file)
+        content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+        return "optimizer_states" in content
+    except DamagedCheckpointError as error:
+        aside = file.with_name(f"damaged-{file.name}")
+        os.replace(file, aside)
+        rank_zero_warn(f"{error} It is kept as {aside.name}.")
+    except Exception as error:
+        rank_zero_warn(f"{file} is passed over: {' '.join(str(error).split())[:200]}")
+    return False

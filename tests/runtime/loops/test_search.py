@@ -1,0 +1,78 @@
+"""What `ckpt_path="last"` and `"best"` find, and that they say so."""
+
+import os
+
+import pytest
+import torch
+
+from scaffold_runtime.callbacks import ModelCheckpoint
+from scaffold_runtime.errors import CheckpointError
+from tests.reliability.recorded_run import fit
+
+
+def keep_all(root, **arguments):
+    folder = root / "checkpoints"
+    return ModelCheckpoint(folder, filename="{epoch}", save_top_k=-1, **arguments)
+
+
+@pytest.mark.filterwarnings("ignore:.*not empty")
+def test_last_is_the_newest_and_is_told(tmp_path, caplog):
+    fit(tmp_path, keep_all(tmp_path), enable_checkpointing=True)
+    folder = tmp_path / "checkpoints"
+    os.utime(folder / "epoch=0.ckpt", ns=(0, 0))
+    caplog.set_level("INFO")
+    trainer = fit(
+        tmp_path, keep_all(tmp_path), enable_checkpointing=True, ckpt_path="last"
+    )
+    assert trainer.ckpt_path == str(folder / "epoch=1.ckpt")
+    assert f"ckpt_path='last' is {trainer.ckpt_path}" in caplog.text
+
+
+@pytest.mark.filterwarnings("ignore:.*(not empty|Lightning)")
+def test_a_file_of_weights_only_is_passed_over(tmp_path):
+    trainer = fit(tmp_path, keep_all(tmp_path), enable_checkpointing=True)
+    trainer.save_checkpoint(tmp_path / "checkpoints" / "w.ckpt", weights_only=True)
+    trainer = fit(
+        tmp_path, keep_all(tmp_path), enable_checkpointing=True, ckpt_path="last"
+    )
+    assert trainer.ckpt_path == str(tmp_path / "checkpoints" / "epoch=1.ckpt")
+
+
+@pytest.mark.filterwarnings("ignore:.*not empty")
+def test_best_is_what_the_run_before_called_best(tmp_path):
+    def callback():
+        return keep_all(tmp_path, monitor="loss_epoch", mode="max")
+
+    first = fit(tmp_path, callback(), enable_checkpointing=True, max_epochs=3)
+    best = first.checkpoint_callback.best_model_path
+    trainer = fit(
+        tmp_path,
+        callback(),
+        enable_checkpointing=True,
+        max_epochs=4,
+        ckpt_path="best",
+    )
+    assert best and trainer.ckpt_path == best
+
+
+@pytest.mark.parametrize("asked", ["last", "best", "missing.ckpt"])
+def test_nothing_starts_from_scratch_in_silence(asked, tmp_path):
+    with pytest.raises(CheckpointError, match=asked):
+        fit(tmp_path, ckpt_path=asked)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.filterwarnings("ignore:.*(not empty|passed over)")
+def test_a_file_that_would_run_code_is_left_where_it_is(tmp_path):
+    class Payload:
+        def __reduce__(self):
+            return os.system, (f"touch {tmp_path / 'ran'}",)
+
+    fit(tmp_path, keep_all(tmp_path), enable_checkpointing=True)
+    hostile = tmp_path / "checkpoints" / "x.ckpt"
+    torch.save({"optimizer_states": Payload()}, hostile)
+    trainer = fit(
+        tmp_path, keep_all(tmp_path), enable_checkpointing=True, ckpt_path="last"
+    )
+    assert trainer.ckpt_path == str(tmp_path / "checkpoints" / "epoch=1.ckpt")
+    assert hostile.exists() and not (tmp_path / "ran").exists()
