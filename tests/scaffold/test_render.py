@@ -94,7 +94,7 @@ def test_the_same_answers_give_the_same_tree(
 ) -> None:
     """The user's own Copier settings, folder and clock have no say."""
     settings = tmp_path / "settings.yml"
-    settings.write_text("defaults:\n  title: hijacked\n  width: 9\n")
+    settings.write_text("defaults: [broken\n")
     monkeypatch.setenv("COPIER_SETTINGS_PATH", str(settings))
     monkeypatch.chdir(tmp_path)
     assert render_tiny(tiny) == rendered

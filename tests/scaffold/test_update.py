@@ -1,6 +1,5 @@
 """The update table row by row, and what goes wrong with the peers."""
 
-import ast
 import shutil
 from pathlib import Path
 
@@ -326,21 +325,6 @@ def test_a_crlf_checkout_stays_one(project: Path) -> None:
     content = path.read_bytes()
     assert b"class Network:\r\n" in content
     assert b"\n" not in content.replace(b"\r\n", b"")
-
-
-def test_merges_that_do_not_parse_are_conflicts(project: Path) -> None:
-    """Each side is valid, and so are the lines of the merge; the whole is not."""
-    file = template_file(MODEL)
-    file.write_text("x = [\n    1,\n    2,\n    3,\n    4,\n    5,\n]\n")
-    update()
-    (project / MODEL).write_text("x = 1\nif x:\n    2,\n    3,\n    4,\n    5,\n")
-    file.write_text("x = [\n    1,\n    2,\n    3,\n    4,\n    5,\n]\ny = x[0]\n")
-    plan = update()
-    text = (project / MODEL).read_text()
-    if plan.exit_code == 0:
-        ast.parse(text)
-    else:
-        assert "<<<<<<< yours" in text
 
 
 def test_an_update_can_be_undone(project: Path) -> None:
