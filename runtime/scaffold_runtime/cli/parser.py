@@ -95,7 +95,15 @@ class ArgumentParser(jsonargparse.ArgumentParser):
         """Parse the words of a command line, by default this process'."""
         words = sys.argv[1:] if args is None else args
         translated = [translate_word(word) for word in words]
-        config: jsonargparse.Namespace = super().parse_args(translated, *rest, **kwargs)
+        try:
+            config: jsonargparse.Namespace = super().parse_args(
+                translated, *rest, **kwargs
+            )
+        except jsonargparse.ArgumentError:
+            raise
+        except Exception as error:
+            # Keys of jsonargparse's own, such as `config` in a config, break it inside.
+            self.error(f"Problems parsing config: {error!r}", error)
         return config
 
     def parse_path(

@@ -82,6 +82,7 @@ def test_words_that_cannot_be(words, sentence, refusal):
         ),
         ("trainr: {max_epochs: 3}", "did you mean trainer.max_epochs?"),
         ("model: {width: 1.5}", "c.yaml: model.width must be int, and it is '1.5'."),
+        ("config: false", "the config cannot be read"),
         ("", "c.yaml: the config holds no keys"),
         ("- 1\n- 2", "c.yaml: the config holds no keys"),
         ("model: [", "c.yaml: the config cannot be read"),
