@@ -83,6 +83,7 @@ def test_wheels_carry_what_they_need_and_no_more(wheels):
         "scaffold",
         "torch_scaffold",
     }
+    assert not [name for name in runtime | generator if "__pycache__" in name]
     assert any(name.endswith("/licenses/LICENSE") for name in runtime)
     assert any(name.endswith("/licenses/LICENSE") for name in generator)
 
