@@ -25,6 +25,7 @@ from scaffold_runtime.engine import Engine
 from scaffold_runtime.errors import MisconfigurationError
 from scaffold_runtime.launch import rank_zero_info, rank_zero_warn
 from scaffold_runtime.loader import EpochLoader
+from scaffold_runtime.lock import RunLock
 from scaffold_runtime.loggers import CSVLogger, DummyLogger, Logger
 from scaffold_runtime.loops import evaluation, loading, resume, training
 from scaffold_runtime.loops.finite import check_loss
@@ -332,6 +333,7 @@ class Trainer:
         self.state = TrainerState()
         self.progress = FitProgress()
         self.signals = StopSignals()
+        self.lock = RunLock()
         self.should_stop = self.interrupted = False
         self.module: Module = None  # type: ignore[assignment]
         self.datamodule: DataModule | None = None
@@ -356,7 +358,7 @@ class Trainer:
 
     def close_loaders(self) -> None:
         """End the data workers that outlive an epoch."""
-        train = [self.train_loader] if self.train_loader else []
+        train = [self.train_loader] if self.train_loader is not None else []
         evaluation_loaders = self.val_loaders + self.test_loaders + self.predict_loaders
         for loader in train + evaluation_loaders:
             loader.close()
@@ -569,6 +571,8 @@ class Trainer:
         if self.is_global_zero:
             try:
                 write_checkpoint(content, filepath)
+                if self.fitting:
+                    self.lock.acquire(self.checkpoint_folder())
             except Exception as caught:
                 error = caught
         error = self.engine.broadcast(error)
@@ -767,7 +771,7 @@ class Trainer:
     @property
     def train_dataloader(self) -> Any:
         """The training loader as this rank uses it."""
-        return self.train_loader.loader if self.train_loader else None
+        return self.train_loader.loader if self.train_loader is not None else None
 
     @property
     def val_dataloaders(self) -> Any:

@@ -89,9 +89,12 @@ def _partial(callback: Callback, name: str, trainer: Trainer, module: Module) ->
 
 
 def is_overridden(instance: object, name: str, base: type) -> bool:
-    """Whether an instance's method differs from its base's: by its class, or set on it."""
+    """Whether an instance's method differs from its base's: by its class, or set on it.
+
+    None set on an instance takes the method away.
+    """
     if name in getattr(instance, "__dict__", {}):
-        return True
+        return vars(instance)[name] is not None
     own = getattr(type(instance), name, None)
     return own is not None and own is not getattr(base, name, None)
 

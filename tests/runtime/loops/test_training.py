@@ -1,0 +1,214 @@
+"""The training loop: manual optimization, odd data, and what a step may return.
+
+What automatic optimization shares with Lightning is held in tests/parity.
+"""
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import IterableDataset
+
+import scaffold_runtime as L
+from tests.runtime.callbacks.conftest import loader
+
+
+class Manual(L.LightningModule):
+    """Two optimizers, each stepping its own layer."""
+
+    automatic_optimization = False
+
+    def __init__(self):
+        super().__init__()
+        self.automatic_optimization = False
+        self.first, self.second = nn.Linear(2, 1), nn.Linear(2, 1)
+        self.needed = []
+
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        for optimizer, layer in zip(
+            self.optimizers(), (self.first, self.second), strict=True
+        ):
+            self.toggle_optimizer(optimizer)
+            self.needed.append([p.requires_grad for p in self.parameters()])
+            optimizer.zero_grad()
+            loss = nn.functional.mse_loss(layer(x), y)
+            self.manual_backward(loss)
+            optimizer.step()
+            self.untoggle_optimizer(optimizer)
+        self.log("loss", loss)
+
+    def configure_optimizers(self):
+        layers = (self.first, self.second)
+        return [torch.optim.SGD(layer.parameters(), lr=0.1) for layer in layers]
+
+    def train_dataloader(self):
+        return loader()
+
+
+def test_manual_steps_are_all_counted(make_trainer):
+    model, trainer = Manual(), make_trainer(max_epochs=2)
+    trainer.fit(model)
+    assert trainer.global_step == 2 * 2 * 4
+    for layer in (model.first, model.second):
+        assert (
+            nn.functional.mse_loss(layer(torch.ones(1, 2)), torch.tensor([[2.0]])) < 1
+        )
+
+
+def test_toggling_leaves_the_other_optimizers_parameters_out(make_trainer):
+    model = Manual()
+    make_trainer(max_steps=2).fit(model)
+    assert model.needed[:2] == [[True, True, False, False], [False, False, True, True]]
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_toggling_remembers_what_was_frozen(make_trainer):
+    model = Manual()
+    model.first.bias.requires_grad = False
+    make_trainer(max_steps=2).fit(model)
+    assert not model.first.bias.requires_grad
+    assert model.needed[0] == [True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [({"gradient_clip_val": 1.0}, "clip"), ({"accumulate_grad_batches": 2}, "accum")],
+)
+def test_flags_that_manual_optimization_would_ignore_are_refused(
+    arguments, says, make_trainer
+):
+    with pytest.raises(L.MisconfigurationError, match=says):
+        make_trainer(max_epochs=1, **arguments).fit(Manual())
+
+
+def test_manual_backward_in_automatic_optimization_is_refused(net, make_trainer):
+    class Mixed(net):
+        def training_step(self, batch, batch_idx):
+            self.manual_backward(super().training_step(batch, batch_idx))
+
+    with pytest.raises(L.MisconfigurationError, match="automatic_optimization = False"):
+        make_trainer(max_epochs=1).fit(Mixed())
+
+
+def test_several_optimizers_need_manual_optimization(make_trainer):
+    model = Manual()
+    model.automatic_optimization = True
+    with pytest.raises(L.MisconfigurationError, match="manual optimization"):
+        make_trainer(max_epochs=1).fit(model)
+
+
+@pytest.mark.parametrize(
+    ("output", "says"),
+    [("text", "str"), ({"los": 1.0}, "'loss'"), ([1.0], "list"), (1.0, "float")],
+)
+def test_what_is_no_loss_is_refused_by_its_type(output, says, net, make_trainer):
+    class Odd(net):
+        def training_step(self, batch, batch_idx):
+            return output
+
+    with pytest.raises(L.MisconfigurationError, match=says):
+        make_trainer(max_epochs=1).fit(Odd())
+
+
+def test_a_step_without_a_loss_is_skipped_with_a_warning(net, make_trainer):
+    class Skipping(net):
+        def training_step(self, batch, batch_idx):
+            return None if batch_idx else super().training_step(batch, batch_idx)
+
+    model, trainer = Skipping(), make_trainer(max_epochs=1)
+    with pytest.warns(UserWarning, match="returned None"):
+        trainer.fit(model)
+    assert trainer.num_training_batches == 4
+
+
+def test_the_step_may_leave_out_the_batchs_number(net, make_trainer):
+    class Short(net):
+        def training_step(self, batch):
+            return nn.functional.mse_loss(self(batch[0]), batch[1])
+
+        def validation_step(self, batch):
+            self.log("val_loss", nn.functional.mse_loss(self(batch[0]), batch[1]))
+
+    trainer = make_trainer(max_epochs=1)
+    trainer.fit(Short())
+    assert trainer.global_step == 4
+    assert "val_loss" in trainer.callback_metrics
+
+
+class Stream(IterableDataset):
+    """Nobody knows how long it is."""
+
+    def __iter__(self):
+        for index in range(5):
+            yield torch.full((2,), index / 5), torch.tensor([index / 5])
+
+
+@pytest.mark.parametrize("accumulated", [1, 2])
+def test_data_without_a_length_ends_the_epoch_with_a_step(
+    accumulated, net, make_trainer
+):
+    validated = []
+
+    class Watching(net):
+        def on_validation_epoch_end(self):
+            validated.append(self.global_step)
+
+    trainer = make_trainer(max_epochs=2, accumulate_grad_batches=accumulated)
+    data = torch.utils.data.DataLoader(Stream(), batch_size=1)
+    trainer.fit(Watching(), data, loader())
+    assert trainer.num_training_batches == float("inf")
+    assert trainer.global_step == {1: 10, 2: 6}[accumulated]
+    assert validated == {1: [5, 10], 2: [3, 6]}[accumulated]
+
+
+def test_any_iterable_is_a_loader(net, make_trainer):
+    class Batches:
+        def __len__(self):
+            return 3
+
+        def __iter__(self):
+            return iter([(torch.ones(4, 2), torch.ones(4, 1))] * 3)
+
+    trainer = make_trainer(max_epochs=2)
+    trainer.fit(net(), Batches(), Batches())
+    assert (trainer.num_training_batches, trainer.global_step) == (3, 6)
+    assert trainer.num_val_batches == [3]
+
+
+def test_a_plateau_scheduler_steps_on_data_without_a_length(net, make_trainer):
+    class Falling(net):
+        def configure_optimizers(self):
+            optimizer = torch.optim.SGD(self.parameters(), lr=1.0)
+            plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0)
+            return {
+                "optimizer": optimizer,
+                "lr_scheduler": {"scheduler": plateau, "monitor": "val_loss"},
+            }
+
+    trainer = make_trainer(max_epochs=3)
+    data = torch.utils.data.DataLoader(Stream(), batch_size=1)
+    trainer.fit(Falling(values=[1.0, 2.0, 3.0]), data, loader())
+    assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.01)
+
+
+def test_gradients_of_a_skipped_batch_are_not_applied_twice(net, make_trainer):
+    """A frozen batch leaves the weights where they were."""
+
+    class Frozen(net):
+        def training_step(self, batch, batch_idx):
+            return None
+
+    model = Frozen()
+    before = model.layer.weight.clone()
+    with pytest.warns(UserWarning):
+        make_trainer(max_epochs=1).fit(model)
+    assert torch.equal(model.layer.weight, before)
+
+
+def test_a_compiled_module_trains(net, make_trainer):
+    model = net()
+    compiled = torch.compile(model, backend="eager")
+    trainer = make_trainer(max_epochs=1)
+    trainer.fit(compiled)
+    assert trainer.lightning_module is model
+    assert "train_loss" in trainer.callback_metrics

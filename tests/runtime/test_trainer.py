@@ -1,0 +1,541 @@
+"""The Trainer's doors, its state, and what it refuses, through public names."""
+
+import csv
+import re
+from datetime import timedelta
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+import scaffold_runtime as L
+from scaffold_runtime.callbacks import (
+    EarlyStopping,
+    LearningRateMonitor,
+    ModelCheckpoint,
+    ProgressBar,
+)
+from scaffold_runtime.loggers import CSVLogger, TensorBoardLogger
+from tests.runtime.callbacks.conftest import QUIET, loader
+
+
+class Data(L.LightningDataModule):
+    """Notes its hooks; gives the loaders of all stages."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = []
+
+    def prepare_data(self):
+        self.calls.append("prepare_data")
+
+    def setup(self, stage):
+        self.calls.append(f"setup {stage}")
+
+    def teardown(self, stage):
+        self.calls.append(f"teardown {stage}")
+
+    def train_dataloader(self):
+        return loader(shuffle=True)
+
+    def val_dataloader(self):
+        return loader()
+
+    def test_dataloader(self):
+        return loader(samples=16)
+
+    def predict_dataloader(self):
+        return loader(samples=24)
+
+
+# --- the doors ----------------------------------------------------------------------------
+
+
+def test_fit_learns_and_leaves_its_counters(net, make_trainer):
+    model, trainer = net(), make_trainer(max_epochs=20)
+    before = nn.functional.mse_loss(model(torch.ones(1, 2)), torch.full((1, 1), 2.0))
+    trainer.fit(model)
+    after = nn.functional.mse_loss(model(torch.ones(1, 2)), torch.full((1, 1), 2.0))
+    assert after < before
+    assert (trainer.current_epoch, trainer.global_step) == (20, 80)
+    assert trainer.state.finished
+    assert trainer.state.fn == "fit"
+    assert set(trainer.callback_metrics) == {"train_loss", "val_loss"}
+
+
+def test_a_data_module_gives_every_stage_its_loaders(net, make_trainer):
+    data, model, trainer = Data(), net(), make_trainer(max_epochs=1)
+    trainer.fit(model, datamodule=data)
+    trainer.validate(model, datamodule=data, verbose=False)
+    trainer.test(model, data, verbose=False)
+    predicted = trainer.predict(model, datamodule=data)
+    assert data.calls == [
+        call
+        for stage in ("fit", "validate", "test", "predict")
+        for call in ("prepare_data", f"setup {stage}", f"teardown {stage}")
+    ]
+    assert len(predicted) == 3
+
+
+def test_loaders_passed_come_before_the_modules_own(net, make_trainer):
+    trainer = make_trainer(max_epochs=1)
+    trainer.fit(net(), loader(samples=8), loader(samples=8))
+    assert (trainer.num_training_batches, trainer.num_val_batches) == (1, [1])
+
+
+def test_validate_and_test_return_a_dict_for_each_loader(net, make_trainer):
+    trainer = make_trainer()
+    model = net()
+    (one,) = trainer.validate(model, verbose=False)
+    assert set(one) == {"val_loss"}
+    (one,) = trainer.test(model, verbose=False)
+    assert set(one) == {"test_loss"}
+
+
+def test_validate_prints_its_metrics_unless_told_not_to(net, make_trainer, capsys):
+    model, trainer = net(), make_trainer()
+    trainer.validate(model, verbose=False)
+    assert "val_loss" not in capsys.readouterr().out
+    trainer.validate(model)
+    assert "val_loss" in capsys.readouterr().out
+
+
+def test_predict_returns_batches_on_the_cpu_without_gradients(net, make_trainer):
+    predicted = make_trainer().predict(net(), loader(samples=10, batch_size=4))
+    assert [len(batch) for batch in predicted] == [4, 4, 2]
+    assert not any(batch.requires_grad for batch in predicted)
+
+
+def test_predict_keeps_nothing_when_told_so(net, make_trainer):
+    assert make_trainer().predict(net(), return_predictions=False) is None
+
+
+def test_predict_returns_a_list_for_each_of_several_loaders(net, make_trainer):
+    class Several(net):
+        def predict_step(self, batch, batch_idx, dataloader_idx):
+            return dataloader_idx
+
+    loaders = [loader(samples=8), loader(samples=16)]
+    assert make_trainer().predict(Several(), loaders) == [[0], [1, 1]]
+
+
+def test_test_without_model_and_path_takes_the_best(net, make_trainer):
+    keeper = ModelCheckpoint(monitor="val_loss", mode="max", save_top_k=1)
+    trainer = make_trainer(keeper, max_epochs=3)
+    model = net(values=[1.0, 5.0, 2.0])
+    trainer.fit(model)
+    assert keeper.best_model_path.endswith("epoch=1-step=8.ckpt")
+    best = net.load_from_checkpoint(keeper.best_model_path)
+    trainer.test(verbose=False)
+    assert trainer.ckpt_path == keeper.best_model_path
+    torch.testing.assert_close(model.layer.weight, best.layer.weight)
+
+
+def test_fit_goes_on_from_a_checkpoint(net, make_trainer, monkeypatch):
+    monkeypatch.setenv("PL_GLOBAL_SEED", "5")
+    straight = net()
+    make_trainer(max_epochs=5).fit(straight)
+    torch.manual_seed(0)
+    keeper = ModelCheckpoint(save_last=True)
+    make_trainer(keeper, max_epochs=2).fit(net())
+    torch.manual_seed(99)
+    resumed, trainer = net(), make_trainer(ModelCheckpoint(), max_epochs=5)
+    trainer.fit(resumed, ckpt_path=keeper.last_model_path)
+    assert (trainer.current_epoch, trainer.global_step) == (5, 20)
+    assert torch.equal(resumed.layer.weight, straight.layer.weight)
+
+
+def test_early_stopping_ends_a_run(net, make_trainer):
+    stopper = EarlyStopping("val_loss", patience=2)
+    trainer = make_trainer(stopper, max_epochs=20)
+    trainer.fit(net(values=[3.0, 1.0, 2.0, 2.0, 0.0]))
+    assert trainer.current_epoch == 4
+    assert stopper.stopped_epoch == 3
+    assert trainer.should_stop
+
+
+def test_max_time_ends_a_run(net, make_trainer):
+    trainer = make_trainer(max_time=timedelta(0), max_epochs=1000)
+    trainer.fit(net())
+    assert trainer.current_epoch < 1000
+
+
+# --- loggers ------------------------------------------------------------------------------
+
+
+def test_csv_and_tensorboard_get_the_same_values(net, make_trainer, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    loggers = [CSVLogger(tmp_path, name="csv"), TensorBoardLogger(tmp_path, name="tb")]
+    monitor = LearningRateMonitor("step")
+    trainer = make_trainer(monitor, logger=loggers, max_epochs=2, log_every_n_steps=2)
+    trainer.fit(net())
+    with open(tmp_path / "csv" / "version_0" / "metrics.csv") as file:
+        rows = list(csv.DictReader(file))
+    events = EventAccumulator(str(tmp_path / "tb" / "version_0")).Reload()
+    for name, steps in (("train_loss", [1, 3, 5, 7]), ("val_loss", [3, 7])):
+        written = [(int(r["step"]), float(r[name])) for r in rows if r[name]]
+        assert [step for step, _ in written] == steps
+        read = [(event.step, event.value) for event in events.Scalars(name)]
+        assert read == [(step, pytest.approx(value)) for step, value in written]
+    assert [r["lr-SGD"] for r in rows if r["lr-SGD"]] == ["0.01"] * 4
+    assert trainer.log_dir == str(tmp_path / "csv" / "version_0")
+
+
+def test_the_default_logger_is_csv_in_lightnings_folder(net, tmp_path):
+    trainer = L.Trainer(
+        **{**QUIET, "logger": True}, max_epochs=1, default_root_dir=tmp_path
+    )
+    with pytest.warns(UserWarning, match="log_every_n_steps"):
+        trainer.fit(net())
+    assert (tmp_path / "lightning_logs" / "version_0" / "metrics.csv").is_file()
+    saved = tmp_path / "lightning_logs" / "version_0" / "checkpoints"
+    assert [file.name for file in saved.iterdir()] == ["epoch=0-step=4.ckpt"]
+
+
+# --- limits and short cuts ----------------------------------------------------------------
+
+
+def test_neither_epochs_nor_steps_is_a_thousand_epochs_and_a_warning():
+    with pytest.warns(UserWarning, match="1000 epochs"):
+        trainer = L.Trainer(**QUIET)
+    assert trainer.max_epochs == 1000
+
+
+def test_steps_alone_have_no_end_of_epochs(net, make_trainer):
+    trainer = make_trainer(max_steps=10)
+    trainer.fit(net())
+    assert (trainer.max_epochs, trainer.global_step) == (-1, 10)
+
+
+def test_fast_dev_run_leaves_nothing_behind(net, tmp_path):
+    trainer = L.Trainer(accelerator="cpu", fast_dev_run=True, default_root_dir=tmp_path)
+    trainer.fit(net())
+    assert (trainer.global_step, trainer.num_val_batches) == (1, [1])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_barebones_turns_off_what_is_not_the_loop(net, tmp_path):
+    trainer = L.Trainer(
+        accelerator="cpu", barebones=True, max_epochs=1, default_root_dir=tmp_path
+    )
+    trainer.fit(net())
+    assert (trainer.callbacks, trainer.loggers) == ([], [])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_estimated_steps_count_accumulation_and_limits(net, make_trainer):
+    estimates = {}
+
+    class Asking(net):
+        def configure_optimizers(self):
+            estimates[name] = self.trainer.estimated_stepping_batches
+            return super().configure_optimizers()
+
+    cases = {
+        "epochs": ({"max_epochs": 3}, 12),
+        "accumulated": ({"max_epochs": 3, "accumulate_grad_batches": 3}, 6),
+        "steps": ({"max_epochs": 3, "max_steps": 7}, 7),
+        "endless": ({"max_epochs": -1, "max_steps": 5}, 5),
+    }
+    for name, (arguments, expected) in cases.items():
+        trainer = make_trainer(**arguments)
+        trainer.fit(Asking())
+        assert estimates[name] == expected
+        assert trainer.global_step == expected
+
+
+# --- precision and device -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("precision", "weights", "product"),
+    [
+        ("32-true", torch.float32, torch.float32),
+        (32, torch.float32, torch.float32),
+        ("bf16-mixed", torch.float32, torch.bfloat16),
+        ("bf16-true", torch.bfloat16, torch.bfloat16),
+        ("64-true", torch.float64, torch.float64),
+        (None, torch.float32, torch.float32),
+    ],
+)
+def test_a_precision_is_that_of_weights_and_products(
+    precision, weights, product, net, make_trainer
+):
+    seen = set()
+
+    class Watching(net):
+        def training_step(self, batch, batch_idx):
+            seen.add((self.layer.weight.dtype, self(batch[0]).dtype))
+            return super().training_step(batch, batch_idx)
+
+    model = Watching()
+    make_trainer(precision=precision, max_epochs=1).fit(model)
+    assert seen == {(weights, product)}
+    assert torch.get_default_dtype() is torch.float32
+
+
+def test_half_precision_on_the_cpu_falls_back_with_a_warning(net, make_trainer):
+    with pytest.warns(UserWarning, match="bf16-mixed"):
+        trainer = make_trainer(precision="16-mixed", max_epochs=1)
+    trainer.fit(net())
+    assert trainer.precision == "bf16-mixed"
+
+
+@pytest.mark.parametrize("devices", [1, "auto", -1, "1"])
+def test_the_cpu_is_one_device_unless_more_are_asked_for(devices):
+    trainer = L.Trainer(**QUIET, devices=devices, max_epochs=1)
+    assert (trainer.num_devices, trainer.world_size) == (1, 1)
+
+
+@pytest.mark.parametrize("algorithm", ["norm", "value", None])
+def test_gradients_are_clipped_just_before_the_step(algorithm, net, make_trainer):
+    seen = []
+
+    class Watching(net):
+        def optimizer_step(self, epoch, batch_idx, optimizer, optimizer_closure):
+            optimizer.step(closure=optimizer_closure)
+            seen.append(torch.cat([p.grad.flatten() for p in self.parameters()]))
+
+    clip = {"gradient_clip_val": 0.01, "gradient_clip_algorithm": algorithm}
+    make_trainer(max_epochs=1, **clip).fit(Watching())
+    assert len(seen) == 4
+    for gradient in seen:
+        size = gradient.abs().max() if algorithm == "value" else gradient.norm()
+        assert size == pytest.approx(0.01, rel=1e-3)
+
+
+def test_accumulated_batches_are_one_larger_batch(net, make_trainer):
+    def weights(batch_size, **arguments):
+        torch.manual_seed(0)
+        model = net()
+        trainer = make_trainer(max_epochs=3, **arguments)
+        trainer.fit(model, loader(batch_size=batch_size), loader())
+        return trainer.global_step, model.layer.weight
+
+    steps, expected = weights(batch_size=16)
+    accumulated_steps, accumulated = weights(batch_size=4, accumulate_grad_batches=4)
+    assert accumulated_steps == steps == 6
+    torch.testing.assert_close(accumulated, expected)
+
+
+# --- endings ------------------------------------------------------------------------------
+
+
+def test_an_exception_reaches_everybody_and_is_raised_again(
+    net, make_trainer, tmp_path
+):
+    heard = []
+
+    class Listener(L.Callback):
+        def on_exception(self, trainer, pl_module, exception):
+            heard.append(("callback", str(exception)))
+
+    class Failing(net):
+        def training_step(self, batch, batch_idx):
+            raise KeyError("broken")
+
+        def on_exception(self, exception):
+            heard.append(("module", str(exception)))
+
+    class Ending(CSVLogger):
+        def finalize(self, status):
+            heard.append(("logger", status))
+
+    trainer = make_trainer(Listener(), logger=Ending(tmp_path), max_epochs=1)
+    with pytest.raises(KeyError, match="broken"):
+        trainer.fit(Failing())
+    assert heard == [
+        ("callback", "'broken'"),
+        ("module", "'broken'"),
+        ("logger", "failed"),
+    ]
+    assert trainer.state.status == "interrupted"
+
+
+def test_ctrl_c_ends_with_the_shells_code(net, make_trainer):
+    class Interrupted(net):
+        def training_step(self, batch, batch_idx):
+            raise KeyboardInterrupt
+
+    trainer = make_trainer(max_epochs=1)
+    with pytest.raises(SystemExit) as ending:
+        trainer.fit(Interrupted())
+    assert ending.value.code == 130
+    assert trainer.interrupted
+
+
+# --- refusals -----------------------------------------------------------------------------
+
+ONE_SENTENCE = re.compile(r"[^\n]+[.]")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"accelerator": "tpu"}, "tpu.*'cpu'"),
+        ({"accelerator": "warp"}, "'warp'.*'auto'"),
+        ({"devices": 0}, "devices=0"),
+        ({"devices": "two"}, "'two'"),
+        ({"devices": [0, 5]}, "1 cpu"),
+        ({"precision": "8-bit"}, "8-bit.*bf16-mixed"),
+        ({"gradient_clip_algorithm": "norms"}, "norms.*'norm'"),
+        ({"accumulate_grad_batches": 0}, "accumulate_grad_batches=0"),
+        ({"accumulate_grad_batches": 1.5}, "accumulate_grad_batches=1.5"),
+        ({"max_epochs": -2}, "max_epochs=-2"),
+        ({"max_steps": -3}, "max_steps=-3"),
+        ({"limit_train_batches": 1.5}, "limit_train_batches=1.5"),
+        ({"limit_val_batches": -1}, "limit_val_batches=-1"),
+        ({"val_check_interval": 2.5}, "val_check_interval=2.5"),
+        ({"val_check_interval": 0.5, "check_val_every_n_epoch": None}, "whole number"),
+        ({"fast_dev_run": -1}, "fast_dev_run=-1"),
+        ({"on_nonfinite": "ignore"}, "'skip'"),
+        ({"sync_batchnorm": True}, "GroupNorm"),
+        ({"profiler": "nothing"}, "nothing"),
+        ({"strategy": "deepspeed"}, "fsdp"),
+    ],
+)
+def test_an_argument_that_cannot_work_is_refused_in_one_sentence(arguments, says):
+    with pytest.raises(L.MisconfigurationError, match=says) as refusal:
+        L.Trainer(**{**QUIET, "max_epochs": 1, **arguments})
+    assert ONE_SENTENCE.fullmatch(str(refusal.value))
+
+
+@pytest.mark.parametrize(
+    ("callback", "argument"),
+    [
+        (ModelCheckpoint, "enable_checkpointing"),
+        (ProgressBar, "enable_progress_bar"),
+    ],
+)
+def test_a_callback_that_is_switched_off_is_refused(callback, argument):
+    arguments = {**QUIET, "max_epochs": 1, argument: False}
+    with pytest.raises(L.MisconfigurationError, match=argument):
+        L.Trainer(**arguments, callbacks=[callback()])
+
+
+def test_two_callbacks_of_one_state_key_are_refused():
+    with pytest.raises(L.MisconfigurationError, match="EarlyStopping"):
+        L.Trainer(
+            **QUIET, max_epochs=1, callbacks=[EarlyStopping("a"), EarlyStopping("a")]
+        )
+
+
+def without(base, *names):
+    """A model class that lacks some of its base's methods."""
+    kept = {k: v for k, v in vars(base).items() if k not in names}
+    return type("Partial", (L.LightningModule,), kept)
+
+
+@pytest.mark.parametrize(
+    ("missing", "door", "says"),
+    [
+        ("training_step", "fit", "no training_step"),
+        ("configure_optimizers", "fit", "no configure_optimizers"),
+        ("train_dataloader", "fit", "no train_dataloader"),
+        ("validation_step", "validate", "no validation_step"),
+        ("val_dataloader", "validate", "no val_dataloader"),
+        ("test_step", "test", "no test_step"),
+        ("test_dataloader", "test", "no test_dataloader"),
+        ("predict_dataloader", "predict", "no predict_dataloader"),
+    ],
+)
+def test_what_a_module_lacks_is_named(missing, door, says, make_trainer, tmp_path):
+    class Whole(L.LightningModule):
+        def __init__(self):
+            L.LightningModule.__init__(self)
+            self.layer = nn.Linear(2, 1)
+
+        def training_step(self, batch, batch_idx):
+            return self.layer(batch[0]).mean()
+
+        def validation_step(self, batch, batch_idx):
+            return None
+
+        test_step = validation_step
+
+        def predict_step(self, batch, batch_idx):
+            return None
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), lr=0.1)
+
+        def train_dataloader(self):
+            return loader()
+
+        val_dataloader = test_dataloader = predict_dataloader = train_dataloader
+
+    trainer = make_trainer(max_epochs=1)
+    with pytest.raises(L.MisconfigurationError, match=says) as refusal:
+        getattr(trainer, door)(without(Whole, missing)())
+    assert ONE_SENTENCE.fullmatch(str(refusal.value))
+
+
+@pytest.mark.parametrize("door", ["validate", "test", "predict"])
+def test_a_door_without_a_module_is_refused(door, make_trainer):
+    with pytest.raises(L.MisconfigurationError, match="needs a module"):
+        getattr(make_trainer(), door)()
+
+
+def test_a_module_of_torch_is_refused_by_name(make_trainer):
+    with pytest.raises(L.MisconfigurationError, match="Linear"):
+        make_trainer(max_epochs=1).fit(nn.Linear(1, 1))
+
+
+@pytest.mark.parametrize("path", ["nowhere.ckpt", "best", "last"])
+def test_a_checkpoint_that_is_not_there_is_named(path, net, make_trainer):
+    with pytest.raises(L.CheckpointError, match=path):
+        make_trainer(max_epochs=1).fit(net(), ckpt_path=path)
+
+
+def test_saving_before_there_is_anything_to_save_is_refused(make_trainer, tmp_path):
+    with pytest.raises(L.MisconfigurationError, match="nothing to save"):
+        make_trainer().save_checkpoint(tmp_path / "x.ckpt")
+
+
+def test_a_hand_made_checkpoint_has_the_documented_content(net, make_trainer, tmp_path):
+    trainer = make_trainer(max_epochs=2)
+    trainer.fit(net())
+    trainer.save_checkpoint(tmp_path / "whole.ckpt")
+    trainer.save_checkpoint(tmp_path / "weights.ckpt", weights_only=True)
+    whole = torch.load(tmp_path / "whole.ckpt", weights_only=True)
+    weights = torch.load(tmp_path / "weights.ckpt", weights_only=True)
+    assert (whole["epoch"], whole["global_step"]) == (2, 8)
+    training = {"callbacks", "optimizer_states", "lr_schedulers"}
+    assert training < set(whole)
+    assert not training & set(weights)
+    assert set(whole["state_dict"]) == {"layer.weight", "layer.bias"}
+
+
+def test_weights_alone_cannot_be_trained_on(net, make_trainer, tmp_path):
+    trainer = make_trainer(max_epochs=1)
+    trainer.fit(net())
+    trainer.save_checkpoint(tmp_path / "weights.ckpt", weights_only=True)
+    with pytest.raises(L.CheckpointError, match="weights only"):
+        make_trainer(max_epochs=2).fit(net(), ckpt_path=tmp_path / "weights.ckpt")
+
+
+def test_a_checkpoint_beyond_max_epochs_is_refused(net, make_trainer, tmp_path):
+    trainer = make_trainer(max_epochs=3)
+    trainer.fit(net())
+    trainer.save_checkpoint(tmp_path / "x.ckpt")
+    with pytest.raises(L.CheckpointError, match="raise max_epochs"):
+        make_trainer(max_epochs=2).fit(net(), ckpt_path=tmp_path / "x.ckpt")
+
+
+def test_another_models_checkpoint_is_refused_with_both_shapes(
+    net, make_trainer, tmp_path
+):
+    class Wider(net):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(3, 1)
+
+    trainer = make_trainer(max_epochs=1)
+    trainer.fit(net())
+    trainer.save_checkpoint(tmp_path / "x.ckpt")
+    with pytest.raises(L.CheckpointError, match=r"\(1, 2\).*\(1, 3\)"):
+        make_trainer().validate(
+            Wider(), DataLoader(TensorDataset(torch.ones(1, 3))), tmp_path / "x.ckpt"
+        )
