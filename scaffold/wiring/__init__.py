@@ -6,23 +6,25 @@ about, so comments and layout stay; it is checked by reading the result back.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from scaffold.errors import ScaffoldError, TemplateError
 from scaffold.tree import File, Tree
 from scaffold.wiring.edit import Edit, ShapeError
+from scaffold.wiring.markdown_command import AddCommand
 from scaffold.wiring.toml_dependency import AddDependency
 from scaffold.wiring.yaml_key import SetKey
 from scaffold.wiring.yaml_list import AddListItem
 
 __all__ = ["Edit", "ShapeError", "apply", "is_there", "parse", "wire"]
 
-_EDITS: Mapping[str, type[AddListItem | SetKey | AddDependency]] = {
+_EDITS: Mapping[str, Callable[..., Edit]] = {
     "yaml.add_list_item": AddListItem,
     "yaml.set_key": SetKey,
     "toml.add_dependency": AddDependency,
+    "markdown.add_command": AddCommand,
 }
 
 

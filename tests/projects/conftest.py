@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from scaffold import catalog, tree
+from scaffold.new import apply_new, plan_new
 from scaffold.render import render
 from tests.projects.command import run
 from tests.projects.option_sets import Options, label
@@ -54,4 +55,13 @@ def trained(make: Make) -> Path:
     """A project of the default options with one run of three epochs in it."""
     folder = make({})
     run(folder, "python", "train.py", "fit", "--trainer.max_epochs", "3")
+    return folder
+
+
+@pytest.fixture
+def growing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project that components can be added to; it is the current folder."""
+    folder = tmp_path / "digits"
+    apply_new(plan_new(catalog.task("classifier"), folder, "digits", {}))
+    monkeypatch.chdir(folder)
     return folder
