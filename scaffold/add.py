@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from scaffold import catalog, naming, wiring
+from scaffold import naming, wiring
 from scaffold.errors import UsageError
 from scaffold.generation import Generation, generate_component
+from scaffold.overrides import Components
 from scaffold.plan import Operation, Plan
 from scaffold.project import Project
 from scaffold.state import VENDOR_OWNER, Component
@@ -16,17 +17,21 @@ from scaffold.tree import File, Tree
 STEP_LEFT = 3
 
 
-def choose(kind: Kind, name: str | None, variant: str | None) -> Template:
+def choose(
+    components: Components, kind: Kind, name: str | None, variant: str | None
+) -> Template:
     """Return the template that the words of a command line mean.
 
     A name that is a variant's takes that variant; otherwise the kind has a default.
 
     Raises:
         UsageError: there is no such variant.
+        UntrustedError: it is the project's own, and not trusted.
     """
     if variant is None:
-        variant = name if name in kind.variants else kind.default
-    return catalog.component(kind.name, variant)
+        known = name is not None and name in components.variants(kind.name)
+        variant = name if name is not None and known else kind.default
+    return components.template(kind.name, variant)
 
 
 def plan_add(
@@ -55,7 +60,7 @@ def plan_add(
     component = Component(kind.name, identifier, template.name, answers)
     known = project.record.component(kind.name, identifier)
     if known is None:
-        return _plan(project, component)
+        return _plan(project, component, template)
     if known != component:
         raise UsageError(
             f"{component.title} is there already, made with other answers: "
@@ -65,8 +70,8 @@ def plan_add(
     return Plan("add", project.root, (), notes=(note,))
 
 
-def _plan(project: Project, component: Component) -> Plan:
-    files, tables = generate_component(project.record, component)
+def _plan(project: Project, component: Component, template: Template) -> Plan:
+    files, tables = generate_component(project.record, component, template)
     _refuse_clashes(project, component, files)
     wired, notes = wire_on_disk(project, [wiring.parse(table) for table in tables])
     generation = Generation(

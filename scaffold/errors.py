@@ -2,7 +2,8 @@
 
 ScaffoldError           exit code 1
 ├── UsageError          exit code 2: the command line, an answer or a name
-└── TemplateError       exit code 1: a template folder that breaks the format's rules
+├── TemplateError       exit code 1: a template folder that breaks the format's rules
+└── UntrustedError      exit code 5: a project's own template, rendered only on request
 """
 
 from __future__ import annotations
@@ -24,6 +25,12 @@ class UsageError(ScaffoldError):
 
 class TemplateError(ScaffoldError):
     """A template folder that does not follow docs/template-format.md."""
+
+
+class UntrustedError(ScaffoldError):
+    """The project has a template of its own, and the user did not say to trust it."""
+
+    exit_code = 5
 
 
 def quoted(text: str, limit: int = 60) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from scaffold import __version__, catalog, naming, toml_reader
 from scaffold.errors import ScaffoldError
 from scaffold.layers import WIRING
+from scaffold.overrides import Components
 from scaffold.quoting import Value
 from scaffold.render import render
 from scaffold.state import PROJECT_OWNER, Component, Lock, Record
@@ -55,12 +56,13 @@ class Generation:
         }
 
 
-def generate(record: Record) -> Generation:
+def generate(record: Record, components: Components) -> Generation:
     """Render the project and all its components as the templates are now.
 
     Raises:
-        UsageError: an answer in the record is not valid any more.
-        ScaffoldError: the template of a component is gone.
+        UsageError: an answer in the record is not valid any more, or the template of a
+            component is gone.
+        UntrustedError: a component has a template of the project's own.
     """
     task = catalog.task(record.task)
     chosen = current_answers(task, record.answers, record.version)
@@ -69,7 +71,9 @@ def generate(record: Record) -> Generation:
     tables: dict[str, tuple[Mapping[str, Any], ...]] = {}
     for component in record.components:
         owner = component.owner
-        files[owner], tables[owner] = generate_component(record, component)
+        files[owner], tables[owner] = generate_component(
+            record, component, components.template(component.kind, component.variant)
+        )
         for path in files[owner]:
             others = (o for o in files if o != owner and path in files[o])
             for other in others:
@@ -93,10 +97,9 @@ def current_answers(
 
 
 def generate_component(
-    record: Record, component: Component
+    record: Record, component: Component, template: Template
 ) -> tuple[Tree, tuple[Mapping[str, Any], ...]]:
     """Return the files of one component, and the tables of its wiring."""
-    template = catalog.component(component.kind, component.variant)
     variables: dict[str, Value] = {
         **project_variables(record.task, record.package, record.vendor),
         **current_answers(template, component.answers, record.version),

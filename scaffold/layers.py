@@ -33,13 +33,15 @@ def sources(template: Template, part: str = "files") -> dict[str, Path]:
         part: "files", or "parts" for what fills the gaps.
 
     Raises:
-        TemplateError: two layers have the same path.
+        TemplateError: two layers have the same path, or one has a link.
     """
     found: dict[str, Path] = {}
     for folder in template.folders:
         root = folder / part
         for path in sorted(root.rglob("*")):
             relative = path.relative_to(root)
+            if path.is_symlink():
+                raise TemplateError(f"{part}/{relative} of {template.name} is a link.")
             if not path.is_file() or _IGNORED.intersection(relative.parts):
                 continue
             name = relative.as_posix()

@@ -10,6 +10,7 @@ from pathlib import Path
 from scaffold import __version__, state, tree
 from scaffold.errors import ScaffoldError, UsageError, quoted
 from scaffold.generation import Generation
+from scaffold.overrides import Components
 from scaffold.plan import Operation
 from scaffold.state import VENDOR_OWNER, Lock, Record
 from scaffold.tree import File, Tree
@@ -31,15 +32,20 @@ def find(start: Path) -> Path:
 
 @dataclass(frozen=True)
 class Project:
-    """A project's folder and recorded state."""
+    """A project's folder, its recorded state, and the components that it can have."""
 
     root: Path
     record: Record
     locks: dict[str, Lock]
+    components: Components
 
     @staticmethod
-    def open(root: Path) -> Project:
+    def open(root: Path, trusted: bool = False) -> Project:
         """Read the state of the project in `root`.
+
+        Args:
+            root: its folder.
+            trusted: whether templates of its own may be rendered.
 
         Raises:
             ScaffoldError: the state is damaged, or a newer generator's.
@@ -53,7 +59,7 @@ class Project:
             owner: state.parse_lock(owner, _text(root, state.lock_path(owner)))
             for owner in owners
         }
-        return Project(root, record, locks)
+        return Project(root, record, locks, Components(root, trusted))
 
     @property
     def vendored(self) -> Lock:

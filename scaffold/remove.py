@@ -80,6 +80,7 @@ def _unwire(
 ) -> tuple[dict[str, File | None], list[str]]:
     """Return the files without the owner's edits, and what is left for the user."""
     before, after = project.base.wired(), rest.wired()
+    shared = [edit for other in rest.files for edit in rest.edits(other)]
     files: dict[str, File | None] = {}
     notes = []
     for edit in project.base.edits(owner):
@@ -89,6 +90,8 @@ def _unwire(
             continue
         if path in after and digest(there.content) == digest(before[path].content):
             files[path] = File(after[path].content, there.mode)
+            continue
+        if edit in shared:
             continue
         try:
             files[path] = wiring.apply(edit, there, revert=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from scaffold import wiring
+from scaffold.errors import UntrustedError
 from scaffold.generation import generate
 from scaffold.plan import Operation, Plan
 from scaffold.project import Project
@@ -46,9 +47,15 @@ def _is_wired(project: Project, edit: wiring.Edit) -> bool:
     return there is not None and wiring.is_there(edit, there)
 
 
-def has_update(project: Project) -> bool:
-    """Tell whether `scaffold update` would change anything."""
-    return bool(plan_update(project, on_conflict="theirs").operations)
+def has_update(project: Project) -> bool | None:
+    """Tell whether `scaffold update` would change anything.
+
+    None where that cannot be told without trusting a template of the project's own.
+    """
+    try:
+        return bool(plan_update(project, on_conflict="theirs").operations)
+    except UntrustedError:
+        return None
 
 
 def plan_diff(project: Project, path: str | None, incoming: bool) -> Plan:
@@ -60,7 +67,7 @@ def plan_diff(project: Project, path: str | None, incoming: bool) -> Plan:
         incoming: compare what was generated with what the templates say today.
     """
     base = project.base.wired()
-    other = generate(project.record).wired() if incoming else None
+    other = generate(project.record, project.components).wired() if incoming else None
     operations = []
     for name in sorted({*base, *(other or {})}):
         before = base.get(name)

@@ -27,6 +27,7 @@ from scaffold.errors import ScaffoldError
 from scaffold.formatting import Style, black_version
 from scaffold.generation import Generation, current_answers, generate
 from scaffold.merge import merge
+from scaffold.overrides import Components
 from scaffold.plan import Operation, Plan
 from scaffold.project import Project
 from scaffold.quoting import Value
@@ -69,13 +70,13 @@ def plan_update(
         ScaffoldError: there is a conflict, and `on_conflict` is "abort".
     """
     record = project.record
-    target = generate(record)
+    target = generate(record, project.components)
     decisions = _Decisions()
     locks = {VENDOR_OWNER: project.vendored} if record.vendor else {}
     if only is not None:
         target = _restricted(project.base, target, only)
     else:
-        record = _renewed(record)
+        record = _renewed(record, project.components)
         if record.vendor:
             runtime = vendor.runtime_tree()
             _decide_vendored(project, runtime, decisions)
@@ -88,7 +89,7 @@ def plan_update(
     return _plan(project, record, target, {**target.locks(), **locks}, decisions)
 
 
-def _renewed(record: Record) -> Record:
+def _renewed(record: Record, components: Components) -> Record:
     """Return the record as this generator writes it, with answers to its questions."""
 
     def renewed(template: Template, answers: Mapping[str, Value]) -> Answers:
@@ -100,7 +101,9 @@ def _renewed(record: Record) -> Record:
         black=black_version(),
         answers=renewed(catalog.task(record.task), record.answers),
         components=tuple(
-            replace(c, answers=renewed(catalog.component(c.kind, c.variant), c.answers))
+            replace(
+                c, answers=renewed(components.template(c.kind, c.variant), c.answers)
+            )
             for c in record.components
         ),
     )
@@ -209,7 +212,8 @@ def _decide_generated(
 def _moves(project: Project, base: Tree, theirs: Tree) -> dict[str, str]:
     """Return which generated files have another path now, and nothing in its way."""
     templates = [catalog.task(project.record.task)] + [
-        catalog.component(c.kind, c.variant) for c in project.record.components
+        project.components.template(c.kind, c.variant)
+        for c in project.record.components
     ]
     renames = {
         old.replace("{{ package }}", project.record.package): new.replace(

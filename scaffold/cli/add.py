@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 
 from scaffold import catalog
 from scaffold.cli.flags import FlagValue, command, given
-from scaffold.cli.output import Diff, DryRun, Json, Settings
+from scaffold.cli.output import Diff, DryRun, Json, Settings, Trust
 
 if TYPE_CHECKING:
     from scaffold.plan import Plan
@@ -51,6 +51,7 @@ def _command(kind: Kind) -> Any:
         name: str | None = name_argument,
         variant: str | None = from_option,
         settings: Settings = [],  # noqa: B006  # Typer reads the default, nobody writes
+        trust: Trust = False,
         dry_run: DryRun = False,
         diff: Diff = False,
         as_json: Json = False,
@@ -60,19 +61,14 @@ def _command(kind: Kind) -> Any:
         from scaffold.cli.project import carry_out
         from scaffold.interview import parse_sets
 
-        template = choose(kind, name, variant)
-        chosen = parse_sets(template, settings)
-        for flag, value in flags.items():
-            if value not in (None, []):
-                template.question(flag)
-        chosen |= given(template.questions, flags)
-
         def plan(project: Project) -> Plan:
+            template = choose(project.components, kind, name, variant)
+            chosen = parse_sets(template, settings) | given(template, flags)
             return plan_add(project, kind, name, template, chosen)
 
         if name is None and variant is None and len(kind.variants) > 1 and not as_json:
             print(f"variants: {', '.join(kind.variants)}")
-        carry_out(plan, dry_run, diff, as_json)
+        carry_out(plan, dry_run, diff, as_json, trust)
 
     return command(kind.name, f"{kind.description}.", add, _questions(kind))
 

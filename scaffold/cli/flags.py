@@ -11,6 +11,7 @@ import typer
 if TYPE_CHECKING:
     from scaffold.question import Question
     from scaffold.quoting import Value
+    from scaffold.template import Template
 
 # An option that is not given is None, a repeated one an empty list.
 FlagValue = str | bool | list[str] | None
@@ -70,19 +71,17 @@ def _option(question: Question) -> inspect.Parameter:
     )
 
 
-def given(
-    questions: Mapping[str, Question], values: Mapping[str, FlagValue]
-) -> dict[str, Value]:
+def given(template: Template, values: Mapping[str, FlagValue]) -> dict[str, Value]:
     """Return the answers of the flags that were given.
 
     Raises:
-        UsageError: one of them is no valid answer.
+        UsageError: the template does not ask that, or it is no valid answer.
     """
     return {
         name: (
-            questions[name].parse(value)
+            template.question(name).parse(value)
             if isinstance(value, str)
-            else questions[name].check(value)
+            else template.question(name).check(value)
         )
         for name, value in values.items()
         if value is not None and value != []

@@ -98,7 +98,7 @@ def _answers(
     if answers_file is not None:
         chosen |= interview.read_answers_file(template, Path(answers_file))
     chosen |= interview.parse_sets(template, settings)
-    chosen |= given(template.questions, flags)
+    chosen |= given(template, flags)
     if not quiet and interview.may_prompt():
         chosen = interview.ask_the_rest(template, chosen)
     return chosen

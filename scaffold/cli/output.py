@@ -18,6 +18,10 @@ DryRun = Annotated[
 Diff = Annotated[
     bool, typer.Option("--diff", help="Write nothing; show what would change.")
 ]
+Trust = Annotated[
+    bool,
+    typer.Option("--trust", help="Render templates of the project's own, too."),
+]
 Settings = Annotated[
     list[str],
     typer.Option("--set", metavar="KEY=VALUE", help="An answer; may be repeated."),

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from scaffold.project import Project
 
 
-def open_project() -> Project:
+def open_project(trust: bool = False) -> Project:
     """Return the project around the current folder."""
     from scaffold.project import Project
 
     with locked_root(preview=True) as root:
-        return Project.open(root)
+        return Project.open(root, trust)
 
 
 @contextmanager
@@ -47,7 +47,11 @@ def locked_root(preview: bool) -> Iterator[Path]:
 
 
 def carry_out(
-    make_plan: Callable[[Project], Plan], dry_run: bool, diff: bool, as_json: bool
+    make_plan: Callable[[Project], Plan],
+    dry_run: bool,
+    diff: bool,
+    as_json: bool,
+    trust: bool = False,
 ) -> None:
     """Make a plan for the project around the current folder, and do what was asked."""
     from scaffold import journal
@@ -55,7 +59,7 @@ def carry_out(
 
     preview = dry_run or diff
     with locked_root(preview) as root:
-        plan = make_plan(Project.open(root))
+        plan = make_plan(Project.open(root, trust))
         if plan.operations and not preview:
             journal.apply(plan)
     report(plan, preview, diff, as_json)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scaffold.cli.output import Diff, DryRun, Json, print_json, print_table
+from scaffold.cli.output import Diff, DryRun, Json, Trust, print_json, print_table
 from scaffold.cli.project import carry_out, locked_root, open_project, report
 
 if TYPE_CHECKING:
@@ -49,12 +49,13 @@ def status(
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit with 2 if anything differs.")
     ] = False,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Show what differs from what was generated, and whether an update is there."""
     from scaffold.status import has_update, states
 
-    project = open_project()
+    project = open_project(trust)
     found = states(project)
     changed = [(state, name) for name, state in found.items() if state != "pristine"]
     update = has_update(project)
@@ -66,6 +67,8 @@ def status(
         print_table(changed)
         if update:
             print("An update is there: see `scaffold update --dry-run`.")
+        elif update is None:
+            print("For updates of this project's own templates say --trust.")
     if exit_code and (changed or update):
         raise typer.Exit(ASKED_ABOUT)
 
@@ -78,12 +81,13 @@ def diff(
             "--incoming", help="Generated against what would be generated now."
         ),
     ] = False,
+    trust: Trust = False,
     as_json: Json = False,
 ) -> None:
     """Show your changes of what was generated."""
     from scaffold.status import plan_diff
 
-    project = open_project()
+    project = open_project(trust)
     wanted = None
     if path is not None:
         absolute = (Path.cwd() / path).resolve()
@@ -104,6 +108,7 @@ def update(
     on_conflict: Annotated[
         OnConflict, typer.Option(help="What to do where you and the template differ.")
     ] = OnConflict.markers,
+    trust: Trust = False,
     dry_run: DryRun = False,
     diff: Diff = False,
     as_json: Json = False,
@@ -115,10 +120,10 @@ def update(
         return plan_update(project, only, on_conflict.value)
 
     if check:
-        if plan(open_project()).operations:
+        if plan(open_project(trust)).operations:
             raise typer.Exit(ASKED_ABOUT)
         return
-    carry_out(plan, dry_run, diff, as_json)
+    carry_out(plan, dry_run, diff, as_json, trust)
 
 
 def undo(

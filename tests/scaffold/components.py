@@ -31,8 +31,9 @@ def add(
     kind: str, name: str | None = None, variant: str | None = None, **chosen: object
 ) -> Plan:
     found = catalog.kind(kind)
-    template = choose(found, name, variant)
-    return carried_out(plan_add(opened(), found, name, template, chosen))
+    project = opened()
+    template = choose(project.components, found, name, variant)
+    return carried_out(plan_add(project, found, name, template, chosen))
 
 
 def remove(kind: str, name: str) -> Plan:

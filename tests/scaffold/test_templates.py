@@ -33,7 +33,9 @@ def component(kind: str, variant: str) -> tree.Tree:
     answers = template.check_answers({})
     record = Record("classifier", "0", "0", "my_digits", True, {})
     name = variant.replace("-", "_")
-    return generate_component(record, Component(kind, name, variant, answers))[0]
+    return generate_component(
+        record, Component(kind, name, variant, answers), template
+    )[0]
 
 
 @pytest.mark.parametrize("name", catalog.task_names())

@@ -48,6 +48,13 @@ def test_broken_yaml_is_one_sentence(text: bytes) -> None:
     assert str(error.value).isprintable()
 
 
+def test_broken_python_is_one_sentence() -> None:
+    table = {"edit": "py.add_import", "file": "m.py", "statement": "from a import b"}
+    with pytest.raises(ScaffoldError, match=r"m\.py is broken") as error:
+        wiring.apply(wiring.parse(table), File(b"def f(:\n"))
+    assert str(error.value).isprintable()
+
+
 def test_wire_leaves_out_what_has_no_place() -> None:
     files = {"c.yaml": File(b"x: 1\n")}
     assert wiring.wire(files, [EDIT]) == files
