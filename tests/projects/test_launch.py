@@ -47,7 +47,7 @@ def test_two_processes_get_the_losses_of_one(
     script: str, project: Path, single: list[float]
 ) -> None:
     run(project, "bash", f"launch/{script}", "2", *DEBUG)
-    assert losses(project) == pytest.approx(single, rel=1e-4)
+    assert losses(project) == pytest.approx(single, rel=1e-5)
     run(project, "python", "train.py", "test", "--ckpt_path", "best", *DEBUG)
 
 
@@ -55,7 +55,7 @@ def test_processes_can_be_asked_for_without_a_launcher(
     project: Path, single: list[float]
 ) -> None:
     run(project, "python", "train.py", "fit", *DEBUG, "--trainer.devices", "2")
-    assert losses(project) == pytest.approx(single, rel=1e-4)
+    assert losses(project) == pytest.approx(single, rel=1e-5)
 
 
 def test_a_launch_script_asks_for_the_number_of_processes(project: Path) -> None:
