@@ -8,6 +8,7 @@ import pickle
 import shutil
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +37,10 @@ def write_checkpoint(content: Mapping[str, Any], path: str | os.PathLike[str]) -
         os.replace(staged, target)
         _flush_folder(target.parent)
     except (OSError, RuntimeError) as error:
-        staged.unlink(missing_ok=True)
         raise _not_written(content, target, error) from error
-    except BaseException:
-        staged.unlink(missing_ok=True)
-        raise
+    finally:
+        with suppress(OSError):
+            staged.unlink()
 
 
 def _not_written(
