@@ -14,6 +14,9 @@ from scaffold.errors import ScaffoldError, TemplateError
 from scaffold.tree import File, Tree
 from scaffold.wiring.edit import Edit, ShapeError
 from scaffold.wiring.markdown_command import AddCommand
+from scaffold.wiring.py_argument import AddArgument
+from scaffold.wiring.py_import import AddImport
+from scaffold.wiring.py_statement import AddStatement
 from scaffold.wiring.toml_dependency import AddDependency
 from scaffold.wiring.yaml_key import SetKey
 from scaffold.wiring.yaml_list import AddListItem
@@ -25,6 +28,9 @@ _EDITS: Mapping[str, Callable[..., Edit]] = {
     "yaml.set_key": SetKey,
     "toml.add_dependency": AddDependency,
     "markdown.add_command": AddCommand,
+    "py.add_import": AddImport,
+    "py.add_statement": AddStatement,
+    "py.add_argument": AddArgument,
 }
 
 
@@ -50,7 +56,7 @@ def apply(edit: Edit, file: File, *, revert: bool = False) -> File:
     Raises:
         ShapeError: the place that the edit is about is not there, or the user changed
             what is to be reverted.
-        ScaffoldError: the file is no valid YAML or TOML.
+        ScaffoldError: the file is no valid YAML, TOML or Python.
     """
     text = file.content.decode()
     plain = text.replace("\r\n", "\n")
@@ -69,7 +75,7 @@ def is_there(edit: Edit, file: File) -> bool:
     """Tell whether `file` has `edit`, as it was or as the user changed it.
 
     Raises:
-        ScaffoldError: the file is no valid YAML or TOML.
+        ScaffoldError: the file is no valid YAML, TOML or Python.
     """
     text = file.content.decode()
     with _broken_file_named(edit.file):
@@ -86,7 +92,7 @@ def _broken_file_named(path: str) -> Iterator[None]:
 
     try:
         yield
-    except (YAMLError, TOMLKitError) as error:
+    except (YAMLError, TOMLKitError, SyntaxError) as error:
         problem = " ".join(str(error).split())
         raise ScaffoldError(f"{path} is broken, correct it: {problem}.") from None
 
