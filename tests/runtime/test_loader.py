@@ -1,0 +1,217 @@
+"""Loaders built anew: dealt out, seeded, started in mid-epoch, and the user's left alone."""
+
+import pytest
+import torch
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    RandomSampler,
+    SequentialSampler,
+    WeightedRandomSampler,
+)
+
+import scaffold_runtime as L
+from scaffold_runtime.loader import EpochLoader, Sharding
+
+
+class Numbers(Dataset):
+    """Sample i is i, and what augmentation would draw for it."""
+
+    def __init__(self, length):
+        self.length = length
+
+    def __len__(self):
+        return self.length
+
+    def __getitem__(self, index):
+        return index, torch.rand(1).item()
+
+
+def identity(samples):
+    return samples
+
+
+def indices(source, epoch=0, skip=0, **sharding):
+    """The indices of each batch of an epoch, for one rank."""
+    batches = EpochLoader(source, Sharding(**sharding)).iterate(epoch, skip)
+    return [[index for index, _ in batch] for batch in batches]
+
+
+def loader(length=10, batch_size=2, **arguments):
+    return DataLoader(Numbers(length), batch_size, collate_fn=identity, **arguments)
+
+
+@pytest.mark.parametrize("length", [8, 9, 10, 11, 16, 23])
+@pytest.mark.parametrize("world_size", [2, 4])
+def test_a_step_has_the_same_samples_at_every_world_size(length, world_size):
+    alone = indices(loader(length, 8, shuffle=True), seed=3)
+    source = loader(length, 8 // world_size, shuffle=True)
+    ranks = [
+        indices(source, seed=3, rank=rank, world_size=world_size)
+        for rank in range(world_size)
+    ]
+    assert len({len(batches) for batches in ranks}) == 1
+    for step, samples in enumerate(alone):
+        dealt = [index for batches in ranks for index in batches[step]]
+        padding = len(dealt) - len(samples)
+        assert set(dealt) >= set(samples)
+        assert padding == 0 or (step == len(alone) - 1 and padding < world_size)
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 8, 9, 23])
+@pytest.mark.parametrize("world_size", [2, 3])
+def test_evaluation_deals_every_sample_once_and_batches_evenly(length, world_size):
+    ranks = [
+        indices(loader(length), rank=rank, world_size=world_size, training=False)
+        for rank in range(world_size)
+    ]
+    assert len({len(batches) for batches in ranks}) == 1
+    seen = [index for batches in ranks for batch in batches for index in batch]
+    assert set(seen) == set(range(length))
+    assert len(seen) == max(length, world_size)
+
+
+def test_dealing_out_can_be_switched_off():
+    source = loader(shuffle=False)
+    assert indices(source, rank=1, world_size=2, enabled=False) == indices(source)
+
+
+def test_epochs_and_seeds_have_orders_of_their_own():
+    source = loader(shuffle=True)
+    orders = [indices(source, epoch=e, seed=s) for e, s in ((0, 1), (1, 1), (0, 7))]
+    assert orders[0] != orders[1] != orders[2] != orders[0]
+    assert indices(source, epoch=1, seed=1) == orders[1]
+
+
+def test_a_loaders_own_generator_is_its_seed():
+    def order(seed):
+        generator = torch.Generator().manual_seed(seed)
+        return indices(loader(shuffle=True, generator=generator), seed=0)
+
+    assert order(1) == order(1)
+    assert order(1) != order(2)
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_epoch_can_start_at_any_batch(shuffle, workers):
+    source = loader(shuffle=shuffle, num_workers=workers)
+    whole = indices(source, epoch=2, seed=1)
+    assert indices(source, epoch=2, seed=1, skip=3) == whole[3:]
+
+
+def test_making_an_iterator_draws_nothing_from_the_global_generator():
+    source = EpochLoader(loader(shuffle=True), Sharding())
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    source.iterate(0)
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_augmentation_is_the_same_for_any_number_of_workers():
+    def drawn(workers, skip=0):
+        source = EpochLoader(
+            loader(shuffle=True, num_workers=workers), Sharding(seed=4)
+        )
+        return list(source.iterate(1, skip))
+
+    one, two = drawn(1), drawn(2)
+    assert one == two
+    assert drawn(2, skip=2) == one[2:]
+
+
+@pytest.mark.parametrize("drop_last", [True, False])
+def test_the_last_batch_stays_or_goes(drop_last):
+    source = loader(9, drop_last=drop_last)
+    sizes = [len(batch) for batch in indices(source)]
+    assert sizes == [2, 2, 2, 2] + ([] if drop_last else [1])
+    assert len(EpochLoader(source, Sharding())) == len(sizes)
+
+
+def test_a_sampler_of_the_users_is_left_alone():
+    class Backwards(SequentialSampler):
+        def __iter__(self):
+            return iter(range(9, -1, -1))
+
+    source = loader(sampler=Backwards(range(10)))
+    assert indices(source) == [[9, 8], [7, 6], [5, 4], [3, 2], [1, 0]]
+
+
+def test_a_batch_sampler_of_the_users_is_left_alone():
+    class Pairs(BatchSampler):
+        def __iter__(self):
+            return iter([[0, 9], [1, 8, 5]])
+
+        def __len__(self):
+            return 2
+
+    sampler = Pairs(SequentialSampler(range(10)), 2, False)
+    source = DataLoader(Numbers(10), batch_sampler=sampler, collate_fn=identity)
+    assert indices(source) == [[0, 9], [1, 8, 5]]
+
+
+def test_in_several_ranks_it_is_left_alone_with_a_warning():
+    source = loader(sampler=WeightedRandomSampler([1.0] * 10, 10))
+    with pytest.warns(UserWarning, match="WeightedRandomSampler is your own"):
+        indices(source, rank=0, world_size=2)
+
+
+@pytest.mark.parametrize("replacement", [True, False])
+def test_part_of_the_data_drawn_anew_each_epoch_is_the_users(replacement):
+    sampler = RandomSampler(range(10), replacement=replacement, num_samples=4)
+    batches = indices(loader(sampler=sampler))
+    assert sum(map(len, batches)) == 4
+
+
+def test_a_subclass_stays_what_it_is():
+    class Own(DataLoader):
+        extra = "kept"
+
+    source = Own(Numbers(4), batch_size=2, collate_fn=identity)
+    rebuilt = EpochLoader(source, Sharding()).loader
+    assert type(rebuilt) is Own
+    assert rebuilt is not source
+
+
+def test_without_automatic_batches_samples_come_one_by_one():
+    source = DataLoader(Numbers(5), batch_size=None)
+    seen = [index for index, _ in EpochLoader(source, Sharding()).iterate(0)]
+    assert seen == [0, 1, 2, 3, 4]
+
+
+class Stream(IterableDataset):
+    def __iter__(self):
+        return iter([(index, 0.0) for index in range(6)])
+
+
+def test_iterable_data_has_no_length_and_cannot_start_in_mid_epoch():
+    source = EpochLoader(
+        DataLoader(Stream(), batch_size=2, collate_fn=identity), Sharding()
+    )
+    assert source.length == float("inf")
+    assert len(list(source.iterate(0))) == 3
+    with pytest.raises(L.CheckpointError, match="cannot go on from there"):
+        source.iterate(0, skip=1)
+
+
+def test_data_and_samplers_hear_of_the_epoch():
+    class Epochs(Numbers):
+        def set_epoch(self, epoch):
+            self.epoch = epoch
+
+    data = Epochs(4)
+    source = EpochLoader(DataLoader(data, batch_size=2), Sharding())
+    for epoch in (3, 4):
+        list(source.iterate(epoch))
+        assert data.epoch == epoch
+
+
+def test_other_data_in_mid_epoch_is_refused():
+    state = EpochLoader(loader(10), Sharding()).state_dict()
+    other = EpochLoader(loader(12), Sharding())
+    other.load_state_dict(state)
+    with pytest.raises(L.CheckpointError, match="12 samples, and it had 10"):
+        list(other.iterate(0, skip=2))
