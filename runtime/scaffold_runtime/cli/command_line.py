@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import MethodType, TracebackType
 from typing import Any
 
 from jsonargparse import Namespace
@@ -20,19 +18,16 @@ from scaffold_runtime.cli.class_path import (
     allow_only,
     allowed_packages,
     import_all_names,
+    translate,
 )
-from scaffold_runtime.cli.parser import (
-    AUTOMATIC,
-    SCHEDULERS,
-    ArgumentParser,
-    Choice,
-    ReduceLROnPlateau,
-)
+from scaffold_runtime.cli.instance import make_instances
+from scaffold_runtime.cli.optimizer import bring_optimizer, link_choices
+from scaffold_runtime.cli.parser import SCHEDULERS, ArgumentParser, ReduceLROnPlateau
 from scaffold_runtime.cli.saved_config import SaveConfigCallback
+from scaffold_runtime.cli.uncaught import install_excepthook
 from scaffold_runtime.data import DataModule
-from scaffold_runtime.errors import MisconfigurationError, UserError
+from scaffold_runtime.errors import MisconfigurationError
 from scaffold_runtime.launch import rank_zero_warn
-from scaffold_runtime.loops.hooks import is_overridden
 from scaffold_runtime.module import Module
 from scaffold_runtime.seed import seed_everything
 from scaffold_runtime.trainer import Trainer
@@ -215,17 +210,7 @@ class CLI:
     @staticmethod
     def link_optimizers_and_lr_schedulers(parser: ArgumentParser) -> None:
         """Give optimizers and schedulers to the arguments that they are linked to."""
-        for key, (choice, link_to) in {
-            **parser.optimizers,
-            **parser.lr_schedulers,
-        }.items():
-            if link_to == AUTOMATIC:
-                continue
-            if isinstance(choice, tuple):
-                parser.link_arguments(key, link_to)
-            else:
-                with_path = functools.partial(_with_class_path, choice)
-                parser.link_arguments(key, link_to, compute_fn=with_path)
+        link_choices(parser)
 
     def parse_arguments(
         self,
@@ -234,7 +219,7 @@ class CLI:
     ) -> None:
         """Read the command line, or `args`, into `config`."""
         if isinstance(args, (dict, Namespace)):
-            self.config = parser.parse_object(args)
+            self.config = parser.parse_object(translate(args))
         else:
             self.config = parser.parse_args(args)
 
@@ -254,18 +239,14 @@ class CLI:
 
     def instantiate_classes(self) -> None:
         """Make the data module, the module and the trainer."""
-        try:
-            self.config_init = self.parser.instantiate(
-                self.config, instantiators=[(make_instance, object, True)]
-            )
-        except ValueError as error:
-            # jsonargparse wraps what a class's own constructor raises.
-            if user_error := _user_error_behind(error):
-                raise user_error from None
-            raise
+        self.config_init = make_instances(self.parser, self.config)
         self.datamodule: DataModule | None = self._get(self.config_init, "data")
         self.model: Module = self._get(self.config_init, "model")
-        self._bring_optimizer()
+        if self.auto_configure_optimizers:
+            own = self.config_init.get(str(self.subcommand), self.config_init)
+            bring_optimizer(
+                self.model, self._own_parser, own, self.configure_optimizers
+            )
         self.trainer = self.instantiate_trainer()
 
     def after_instantiate_classes(self) -> None:
@@ -287,7 +268,7 @@ class CLI:
                 )
                 callbacks.append(save_config)
             callbacks.append(RunRecord())
-        if "callbacks" in inspect.signature(self.trainer_class).parameters:
+        if "callbacks" in config:
             config["callbacks"] = callbacks
         else:
             name = getattr(self.trainer_class, "__qualname__", self.trainer_class)
@@ -326,47 +307,6 @@ class CLI:
             return {"optimizer": optimizer, "lr_scheduler": plateau}
         return [optimizer], [lr_scheduler]
 
-    def _bring_optimizer(self) -> None:
-        """Let the module use the optimizer and scheduler that the user chose."""
-        parser = self._own_parser
-        optimizer_spec = self._automatic_choice(parser.optimizers)
-        if not (self.auto_configure_optimizers and optimizer_spec):
-            return
-        scheduler_spec = self._automatic_choice(parser.lr_schedulers)
-
-        if is_overridden(self.model, "configure_optimizers", Module):
-            rank_zero_warn(
-                f"{type(self.model).__name__}.configure_optimizers is not used: the"
-                f" {optimizer_spec['class_path']} of the config takes its place."
-            )
-
-        def configure_optimizers(module: Module) -> Any:
-            optimizer = _make(optimizer_spec, module.parameters())
-            scheduler = _make(scheduler_spec, optimizer) if scheduler_spec else None
-            return self.configure_optimizers(module, optimizer, scheduler)
-
-        self.model.configure_optimizers = MethodType(  # type: ignore[method-assign]
-            configure_optimizers, self.model
-        )
-
-    def _automatic_choice(
-        self, registered: dict[str, tuple[Choice, str]]
-    ) -> dict[str, Any] | None:
-        """The class path and arguments of the one that is not linked, if there is one."""
-        keys = [k for k, (_, link_to) in registered.items() if link_to == AUTOMATIC]
-        if len(keys) > 1:
-            raise MisconfigurationError(
-                f"{' and '.join(keys)} would all be used automatically, and a module has"
-                " one: give the others link_to=, and define configure_optimizers."
-            )
-        if not keys:
-            return None
-        chosen = self._get(self.config_init, keys[0])
-        choice = registered[keys[0]][0]
-        if not isinstance(choice, tuple):
-            chosen = _with_class_path(choice, chosen)
-        return chosen or None
-
     # --- the run ----------------------------------------------------------------------
 
     def _run_subcommand(self, command: str) -> None:
@@ -403,65 +343,6 @@ def find_default_config(given: str | Path | None) -> Path | None:
         if (folder / DEFAULT_CONFIG).is_file():
             return folder / DEFAULT_CONFIG
     return None
-
-
-def install_excepthook() -> None:
-    """Print an uncaught `UserError` as the sentence that it is; others keep their traceback."""
-    before = sys.excepthook
-
-    def print_sentence(
-        kind: type[BaseException], error: BaseException, trace: TracebackType | None
-    ) -> None:
-        if isinstance(error, UserError):
-            print(error, file=sys.stderr)
-        else:
-            before(kind, error, trace)
-
-    sys.excepthook = print_sentence
-
-
-def make_instance(cls: type, *args: Any, **kwargs: Any) -> Any:
-    """Make an object of a config; what its untyped arguments hold stays plain data.
-
-    A class path where any value may stand is not followed: without a type nothing says
-    which classes are meant. jsonargparse hands it over in dotted keys.
-    """
-    nested = Namespace()
-    for key, value in kwargs.items():
-        nested[key] = value
-    return cls(*args, **{key: _plain(value) for key, value in vars(nested).items()})
-
-
-def _plain(value: Any) -> Any:
-    """A value in which namespaces are dicts."""
-    if isinstance(value, Namespace):
-        return {key: _plain(item) for key, item in vars(value).items()}
-    if type(value) is dict:
-        return {key: _plain(item) for key, item in value.items()}
-    if type(value) is list:
-        return [_plain(item) for item in value]
-    return value
-
-
-def _user_error_behind(error: BaseException | None) -> UserError | None:
-    """The user's error that other errors were raised from, if there is one."""
-    while error is not None and not isinstance(error, UserError):
-        error = error.__cause__ or error.__context__
-    return error
-
-
-def _make(spec: dict[str, Any], *args: Any) -> Any:
-    """Make an object of a class path, its arguments, and those it cannot do without."""
-    module, _, name = spec["class_path"].rpartition(".")
-    cls = getattr(sys.modules[module], name)
-    return cls(*args, **(spec.get("init_args") or {}))
-
-
-def _with_class_path(cls: type, arguments: Any) -> dict[str, Any]:
-    if isinstance(arguments, Namespace):
-        arguments = arguments.as_dict()
-    path = f"{cls.__module__}.{cls.__name__}"
-    return {"class_path": path, "init_args": arguments or {}}
 
 
 def _as_class(factory: Callable[..., Any]) -> type:

@@ -1,0 +1,61 @@
+"""Objects of a config: what a class path and its arguments stand for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jsonargparse import ArgumentParser, Namespace
+
+from scaffold_runtime.errors import UserError
+
+
+def make_instances(parser: ArgumentParser, config: Namespace) -> Namespace:
+    """The config with objects in place of class paths.
+
+    Raises:
+        UserError: a class's own constructor refuses its arguments.
+    """
+    try:
+        instances: Namespace = parser.instantiate(
+            config, instantiators=[(_make_instance, object, True)]
+        )
+        return instances
+    except ValueError as error:
+        # jsonargparse wraps what a constructor raises.
+        if user_error := _user_error_behind(error):
+            raise user_error from None
+        raise
+
+
+def _make_instance(cls: type, *args: Any, **kwargs: Any) -> Any:
+    """Make an object of a config; what its untyped arguments hold stays plain data.
+
+    A class path where any value may stand is not followed: without a type nothing says
+    which classes are meant. jsonargparse hands it over in dotted keys.
+    """
+    nested: dict[str, Any] = {}
+    for key, value in kwargs.items():
+        *branches, leaf = key.split(".")
+        inner = nested
+        for branch in branches:
+            inner = inner.setdefault(branch, {})
+        inner[leaf] = _plain(value)
+    return cls(*args, **nested)
+
+
+def _plain(value: Any) -> Any:
+    """A value in which namespaces are dicts."""
+    if isinstance(value, Namespace):
+        return {key: _plain(item) for key, item in vars(value).items()}
+    if type(value) is dict:
+        return {key: _plain(item) for key, item in value.items()}
+    if type(value) is list:
+        return [_plain(item) for item in value]
+    return value
+
+
+def _user_error_behind(error: BaseException | None) -> UserError | None:
+    """The user's error that other errors were raised from, if there is one."""
+    while error is not None and not isinstance(error, UserError):
+        error = error.__cause__ or error.__context__
+    return error
