@@ -22,6 +22,7 @@ from scaffold_runtime.loops.step_plan import plan_step
 from scaffold_runtime.module import Module
 from scaffold_runtime.optimization import ManagedOptimizer, parse_optimizers
 from scaffold_runtime.progress import TrainerFn, TrainerState, TrainerStatus
+from scaffold_runtime.secret import mask
 from scaffold_runtime.stops import RunStopped
 
 if TYPE_CHECKING:
@@ -207,7 +208,7 @@ def _log_hyperparameters(trainer: Trainer) -> None:
             merged[key] = value
     for logger in trainer.loggers:
         if owners:
-            logger.log_hyperparams(merged)
+            logger.log_hyperparams(mask(merged))
         logger.log_graph(trainer.module)
         logger.save()
 
