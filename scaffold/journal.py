@@ -156,7 +156,7 @@ def _replace(root: Path, relative: str, old: File | None, new: File | None) -> N
             _remove_empty_folders(path.parent, root)
         return
     if current not in (None, old):
-        path = path.with_name(f"{path.name}.new")
+        path = tree.beside(path)
     staged = undo_folder(root) / "staged"
     staged.unlink(missing_ok=True)
     tree.write_file(staged, new)

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 
 
@@ -67,6 +68,16 @@ def on_disk(path: Path) -> File | None:
     if os.name == "nt":
         return File(content, script_mode(content))
     return File(content, 0o755 if path.stat().st_mode & 0o100 else 0o644)
+
+
+def beside(path: Path) -> Path:
+    """Return the path for a file that belongs at `path`, where the user has another.
+
+    `path.new`, or the first of `path.new2`, ... that is not there yet.
+    """
+    names = chain([".new"], (f".new{number}" for number in count(2)))
+    free = (path.with_name(path.name + suffix) for suffix in names)
+    return next(candidate for candidate in free if not candidate.exists())
 
 
 def write(tree: Mapping[str, File], folder: Path) -> None:

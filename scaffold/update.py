@@ -20,9 +20,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Literal, get_args
 
-from scaffold import __version__, catalog, vendor
+from scaffold import __version__, catalog, tree, vendor
 from scaffold.errors import ScaffoldError
 from scaffold.formatting import Style, black_version
 from scaffold.generation import Generation, current_answers, generate
@@ -43,16 +44,31 @@ CONFLICTS = 4
 
 @dataclass
 class _Decisions:
-    """What is to be written, and why."""
+    """What is to be written, and why.
 
+    Attributes:
+        root: the project's folder.
+        written: the new content of each path; None deletes it.
+        outcomes: what became of each generated file.
+        put_beside: where the new file lies that the user's is in the way of.
+    """
+
+    root: Path
     written: dict[str, File | None] = field(default_factory=dict)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
+    put_beside: dict[str, str] = field(default_factory=dict)
 
     def decide(self, path: str, outcome: Outcome) -> None:
         self.outcomes[path] = outcome
 
     def write(self, path: str, file: File | None, outcome: Outcome) -> None:
         self.written[path] = file
+        self.outcomes[path] = outcome
+
+    def write_beside(self, path: str, file: File, outcome: Outcome) -> None:
+        new = tree.beside(self.root / path).relative_to(self.root).as_posix()
+        self.written[new] = file
+        self.put_beside[path] = new
         self.outcomes[path] = outcome
 
 
@@ -71,16 +87,15 @@ def plan_update(
     """
     record = project.record
     target = generate(record, project.components)
-    decisions = _Decisions()
+    decisions = _Decisions(project.root)
     locks = {VENDOR_OWNER: project.vendored} if record.vendor else {}
     if only is not None:
         target = _restricted(project.base, target, only)
     else:
         record = _renewed(record, project.components)
-        if record.vendor:
-            runtime = vendor.runtime_tree()
-            _decide_vendored(project, runtime, decisions)
-            locks[VENDOR_OWNER] = Lock.of(runtime)
+        runtime = vendor.runtime_tree() if record.vendor else {}
+        _decide_vendored(project, runtime, decisions)
+        locks = {VENDOR_OWNER: Lock.of(runtime)} if runtime else {}
     _decide_generated(project, target, _Merger(project, on_conflict), decisions)
     detached = [
         p for p, outcome in decisions.outcomes.items() if outcome == "yours now"
@@ -135,11 +150,9 @@ def _plan(
 
 def _notes(decisions: _Decisions, changed: bool) -> Iterator[str]:
     for path, outcome in sorted(decisions.outcomes.items()):
-        if outcome in ("conflict", "yours now"):
-            yield f"{outcome}: {path}"
-        elif outcome == "kept":
-            new = f"{path}.new"
-            yield f"kept: {path}" + (f", see {new}" if new in decisions.written else "")
+        if outcome in ("conflict", "yours now", "kept"):
+            new = decisions.put_beside.get(path)
+            yield f"{outcome}: {path}" + (f", see {new}" if new else "")
     if not changed and not decisions.outcomes:
         yield "up to date."
         return
@@ -185,7 +198,7 @@ class _Merger:
             decisions.write(path, theirs, "updated")
         elif self.on_conflict == "new" or merged.file is None:
             decisions.write(path, ours, "conflict")
-            decisions.written[f"{path}.new"] = theirs
+            decisions.write_beside(path, theirs, "conflict")
         else:
             decisions.write(path, merged.file, "conflict")
 
@@ -247,8 +260,7 @@ def _decide_file(
         if ours is None:
             decisions.write(path, theirs, "updated")
         elif not _same(ours, theirs):
-            decisions.write(f"{path}.new", theirs, "kept")
-            decisions.decide(path, "kept")
+            decisions.write_beside(path, theirs, "kept")
     elif ours is None:
         if theirs is None or not _same(base, theirs):
             decisions.decide(path, "kept")

@@ -65,9 +65,14 @@ def test_a_file_of_the_same_content_is_only_recorded(project: Path) -> None:
 def test_a_file_of_the_user_is_never_overwritten(project: Path) -> None:
     template_file("new.txt").write_text("new\n")
     (project / "new.txt").write_text("mine\n")
-    assert "kept: new.txt, see new.txt.new" in update().notes
+    (project / "new.txt.new").write_text("mine too\n")
+    assert update().notes == (
+        "kept: new.txt, see new.txt.new2",
+        "0 updated, 0 merged, 1 kept, 0 conflicts, 0 yours now.",
+    )
     assert (project / "new.txt").read_text() == "mine\n"
-    assert (project / "new.txt.new").read_text() == "new\n"
+    assert (project / "new.txt.new").read_text() == "mine too\n"
+    assert (project / "new.txt.new2").read_text() == "new\n"
 
 
 def test_an_unedited_file_is_replaced(project: Path) -> None:
@@ -257,6 +262,17 @@ def test_the_vendored_runtime_is_renewed_and_an_edited_file_kept(project: Path) 
     assert "0.3.2" in (vendored / "scaffold_runtime" / "__init__.py").read_text()
     assert (vendored / "LICENSE").read_text() == "mine\n"
     assert "kept: vendor/torch-scaffold-runtime/LICENSE" in plan.notes
+
+
+def test_the_runtime_can_be_left_out_later(project: Path) -> None:
+    edit(project / ".scaffold" / "project.toml", "vendor = true", "vendor = false")
+    licence = project / "vendor" / "torch-scaffold-runtime" / "LICENSE"
+    licence.write_text("mine\n")
+    update()
+    assert [path for path in (project / "vendor").rglob("*") if path.is_file()] == [
+        licence
+    ]
+    assert update().notes == ("up to date.",)
 
 
 # What goes wrong with the peers.

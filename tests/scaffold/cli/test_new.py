@@ -1,6 +1,7 @@
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -180,7 +181,7 @@ def complete(line: str, cwd: Path) -> list[str]:
         "from scaffold.cli import app; app(prog_name='scaffold')"
     )
     done = subprocess.run(
-        [os.sys.executable, "-c", program],  # type: ignore[attr-defined]
+        [sys.executable, "-c", program],
         env=env,
         cwd=cwd,
         capture_output=True,
