@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = Path("runtime", "scaffold_runtime")
 PARITY = "tests/parity/test_scenarios.py"
 RESUME = "tests/reliability/test_exact_resume.py"
+LOADING = "tests/runtime/loops/test_loading.py"
 CALLBACKS = "tests/runtime/callbacks"
 
 
@@ -86,6 +87,7 @@ MUTANTS = (
         "loops/loading.py",
         "sequential=_is_overfit(trainer, source),\n    )\n    trainer.loaded_train_at",
         "sequential=False,\n    )\n    trainer.loaded_train_at",
+        (LOADING,),
     ),
     Mutant(
         "no step on the epoch's last batch",
