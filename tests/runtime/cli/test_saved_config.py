@@ -42,7 +42,7 @@ def test_secrets_are_masked(command):
     (entry,) = saved(cli)["trainer"]["callbacks"]
     assert entry["init_args"] == {"text": "open", "hf_token": "********"}
     folder = Path(cli.trainer.log_dir)
-    for name in ("config.yaml", "run.json"):
+    for name in ("config.yaml", "run.json", "hparams.yaml"):
         assert "s3cret" not in (folder / name).read_text()
     assert cli.model.hparams.api_key == "s3cret"
 
