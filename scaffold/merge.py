@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+from collections import Counter
 from dataclasses import dataclass
 
 from scaffold import structured
@@ -83,7 +85,13 @@ def _merge_by_key(
         text = structured.rewritten(path, ours, data)
     except (DataConflict, structured.BrokenError):
         return None
-    return text if _means(path, text, data) else None
+    # A comment goes with the key that it hangs on, whose removal would lose the user's.
+    lost = _comments(ours) - _comments(base) - _comments(text)
+    return text if _means(path, text, data) and not lost else None
+
+
+def _comments(text: str) -> Counter[str]:
+    return Counter(re.findall(r"(?:^|\s)(#.*)$", text, re.MULTILINE))
 
 
 def _means(path: str, text: str, data: object) -> bool:

@@ -63,6 +63,14 @@ def test_both_comments_stay_where_lines_merge() -> None:
     )
 
 
+def test_a_comment_of_the_user_s_is_not_lost_with_its_key() -> None:
+    base = "a: 1\nlist:\n  - x\n"
+    ours = "a: 1\nlist:\n  - x\n  # mine\n"
+    text, conflict = merged("a.yaml", base, ours, "a: 1\n")
+    assert conflict
+    assert "# mine" in text
+
+
 def test_lines_that_merge_to_a_key_set_twice_do_not_count() -> None:
     base = "a: 1\nb: 2\nc: 3\n"
     ours, theirs = f"x: 1\n{base}", f"{base}x: 1\n"

@@ -62,7 +62,10 @@ class Story:
         self.lines.add(line)
 
     def user_deletes_a_file(self) -> None:
-        path = self.chance.choice(self.files(self.project))
+        files = self.files(self.project)
+        if len(files) < 4:
+            return
+        path = self.chance.choice(files)
         self.lines -= set(path.read_text().splitlines())
         path.unlink()
 
