@@ -238,6 +238,19 @@ class Engine:
         """Wait until every rank is here."""
         self.strategy.barrier(name)
 
+    def on_rank_zero(self, function: Callable[[], T]) -> T:
+        """Run a function on rank 0 and give every rank its result, or its error."""
+        result, error = None, None
+        if self.is_global_zero:
+            try:
+                result = function()
+            except Exception as caught:
+                error = caught
+        result, error = self.broadcast((result, error))
+        if error is not None:
+            raise error
+        return result  # type: ignore[return-value]
+
     def broadcast(self, value: T, src: int = 0) -> T:
         """Give every rank the value of rank `src`."""
         return self.strategy.broadcast(value, src)

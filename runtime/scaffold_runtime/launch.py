@@ -8,11 +8,16 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import shutil
+import signal
+import subprocess
 import sys
+import tempfile
 import uuid
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NoReturn, ParamSpec, TextIO, TypeVar
 
 from scaffold_runtime.errors import MisconfigurationError
@@ -101,6 +106,37 @@ def global_rank() -> int:
     return read_place().rank
 
 
+def _stop_marker() -> Path | None:
+    """A file for this machine that tells this launcher's workers from any other's."""
+    run_id = os.environ.get("TORCHELASTIC_RUN_ID")
+    if run_id is None:
+        return None
+    name = f"scaffold-stopped-{run_id}-{os.getppid()}".replace(os.sep, "_")
+    return Path(tempfile.gettempdir(), name)
+
+
+def note_stop() -> None:
+    """Leave word that the run was stopped, for workers that its launcher may restart."""
+    marker = _stop_marker()
+    if marker is not None:
+        marker.touch()
+
+
+def leave_if_stopped() -> None:
+    """End a worker that was started again after the run was asked to stop."""
+    marker = _stop_marker()
+    if marker is not None and marker.exists():
+        rank_zero_info("The run was stopped: this worker ends instead of training.")
+        sys.exit(143)
+
+
+def requeue_job() -> None:
+    """Ask SLURM to run this job again: SIGUSR1 announces the end of its time."""
+    job = os.environ.get("SLURM_JOB_ID")
+    if job is not None and shutil.which("scontrol"):
+        subprocess.run(["scontrol", "requeue", job], check=False)
+
+
 def start_workers(processes: int) -> NoReturn:
     """Run this very command once more in `processes` workers, and exit with their code.
 
@@ -110,6 +146,7 @@ def start_workers(processes: int) -> NoReturn:
     Raises:
         MisconfigurationError: there is no command to run again (a notebook, a shell).
     """
+    from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
@@ -130,20 +167,31 @@ def start_workers(processes: int) -> NoReturn:
         local_addr="127.0.0.1",
         max_restarts=0,
         monitor_interval=0.1,
+        signals_to_handle="SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1",
     )
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     sys.stdout.flush()
     try:
         elastic_launch(config, sys.executable)(*command)
     except ChildFailedError as failure:
-        sys.exit(_exit_code([child.exitcode for child in failure.failures.values()]))
+        codes = {rank: child.exitcode for rank, child in failure.failures.items()}
+        for rank, code in codes.items():
+            if code < 0:
+                log.error(f"Rank {rank} was ended by {signal.Signals(-code).name}.")
+        sys.exit(_exit_code(list(codes.values())))
+    except SignalException as stop:
+        sys.exit(130 if stop.sigval == signal.SIGINT else 143)
     sys.exit(0)
 
 
 def _exit_code(codes: list[int]) -> int:
-    """One code for several workers: the first that failed by itself, else the signal's."""
+    """One code for several workers: the first that failed by itself, else its signal's.
+
+    SIGTERM is what the agent ends the others with, so it comes last.
+    """
     by_itself = [code for code in codes if code > 0]
-    return by_itself[0] if by_itself else 128 - min(codes, default=-1)
+    signals = sorted((-code for code in codes if code < 0), key=signal.SIGTERM.__eq__)
+    return by_itself[0] if by_itself else 128 + signals[0]
 
 
 def rank_zero_only(function: Callable[P, R]) -> Callable[P, R | None]:
@@ -170,7 +218,7 @@ def rank_zero_warn(message: str, category: type[Warning] = UserWarning) -> None:
 
 def _level_of_caller() -> int:
     """Stack level of the first frame outside this package, as `warnings.warn` counts."""
-    frame, level = sys._getframe(1), 0
+    frame, level = sys._getframe(1), 1
     inside = ("scaffold_runtime", "contextlib")
     while frame and frame.f_globals.get("__name__", "").startswith(inside):
         frame, level = frame.f_back, level + 1  # type: ignore[assignment]

@@ -5,10 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from types import FrameType, TracebackType
 from typing import Any
 
+from scaffold_runtime.launch import read_place
+
 SIGNALS = ("SIGTERM", "SIGINT", "SIGUSR1")
+# A launcher passes on the signal that its whole process group has got already.
+ECHO_SECONDS = 2.0
 
 
 class RunStopped(BaseException):
@@ -25,14 +30,16 @@ class RunStopped(BaseException):
 
     @property
     def exit_code(self) -> int:
-        """What a shell reports for the signal: 143 for SIGTERM, 130 for SIGINT."""
-        return 128 + self.signal_number
+        """What a shell reports: 130 for SIGINT, 143 for the others."""
+        return 130 if self.signal_number == signal.SIGINT else 143
 
 
 class StopSignals:
     """Inside, SIGTERM, SIGINT and SIGUSR1 set `received`; a second one ends at once.
 
-    Handlers can only be set in the main thread; elsewhere signals keep their meaning.
+    Handlers can only be set in the main thread; elsewhere signals keep their meaning. A
+    worker that stops ignores SIGTERM from then on: its launcher sends one when the first
+    of its workers has ended.
 
     Attributes:
         received: number of the first signal, 0 before.
@@ -40,6 +47,8 @@ class StopSignals:
 
     def __init__(self) -> None:
         self.received = 0
+        self._received_at = 0.0
+        self._launched = read_place().launched
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> StopSignals:
@@ -59,11 +68,15 @@ class StopSignals:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        if self._before and self._launched and isinstance(error, RunStopped):
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
         self._before.clear()
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if not self.received:
-            self.received = number
+            self.received, self._received_at = number, time.monotonic()
+            return
+        if self._launched and time.monotonic() - self._received_at < ECHO_SECONDS:
             return
         if number == signal.SIGINT:
             raise KeyboardInterrupt

@@ -567,17 +567,13 @@ class Trainer:
                 "There is nothing to save before fit, validate, test or predict has run."
             )
         content = resume.collect(self, weights_only)
-        error: Exception | None = None
-        if self.is_global_zero:
-            try:
-                write_checkpoint(content, filepath)
-                if self.fitting:
-                    self.lock.acquire(self.checkpoint_folder())
-            except Exception as caught:
-                error = caught
-        error = self.engine.broadcast(error)
-        if error is not None:
-            raise error
+
+        def write() -> None:
+            write_checkpoint(content, filepath)
+            if self.fitting:
+                self.lock.acquire(self.checkpoint_folder())
+
+        self.engine.on_rank_zero(write)
 
     def checkpoint_folder(self) -> str | None:
         """Folder of the first ModelCheckpoint, None without one."""

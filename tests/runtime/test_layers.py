@@ -25,7 +25,16 @@ SCAFFOLD = ROOT / "scaffold"
 
 LEVELS = {
     0: {"errors", "progress", "secret"},
-    1: {"strategies", "precision", "launch", "seed", "stops", "hyperparameters"},
+    1: {
+        "strategies",
+        "precision",
+        "launch",
+        "seed",
+        "stops",
+        "hyperparameters",
+        "heartbeat",
+        "lock",
+    },
     2: {
         "engine",
         "checkpoint",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaffold_runtime import hyperparameters as hp
+from scaffold_runtime import launch
 from scaffold_runtime.callback import Callback
 from scaffold_runtime.checkpoint import check_shapes
 from scaffold_runtime.errors import CheckpointError
@@ -290,8 +292,12 @@ def save_and_stop(trainer: Trainer) -> None:
     folder = trainer.checkpoint_folder()
     if folder is not None and not trainer.fast_dev_run:
         path = Path(folder) / "last.ckpt"
+        trainer.checkpoint_callback.last_model_path = str(path)  # type: ignore[union-attr]
         trainer.save_checkpoint(path)
         rank_zero_info(f"Stopped by a signal; the run goes on from {path}")
+    launch.note_stop()
+    if signal.Signals(signal_number).name == "SIGUSR1" and trainer.is_global_zero:
+        launch.requeue_job()
     raise RunStopped(signal_number)
 
 

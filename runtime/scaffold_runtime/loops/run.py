@@ -14,8 +14,8 @@ from torch.optim import Optimizer
 from scaffold_runtime.callback import Callback
 from scaffold_runtime.checkpoint import read_checkpoint
 from scaffold_runtime.data import DataModule
-from scaffold_runtime.errors import MisconfigurationError
-from scaffold_runtime.launch import rank_zero_info
+from scaffold_runtime.errors import MisconfigurationError, UserError
+from scaffold_runtime.launch import leave_if_stopped, rank_zero_info
 from scaffold_runtime.loops import evaluation, loading, resume, search, training
 from scaffold_runtime.loops.hooks import Hooks
 from scaffold_runtime.loops.step_plan import plan_step
@@ -39,6 +39,8 @@ def running(
     ckpt_path: str | os.PathLike[str] | None,
 ) -> Iterator[None]:
     """Everything around a loop: set up before it, end well or badly after it."""
+    if fn is TrainerFn.FITTING:
+        leave_if_stopped()
     trainer.engine.launch()
     reuses_module = model is None
     trainer.state = TrainerState(fn)
@@ -61,6 +63,7 @@ def running(
         raise
     finally:
         trainer.close_loaders()
+        trainer.lock.release()
 
 
 def _attach(
@@ -112,6 +115,9 @@ def _set_up(trainer: Trainer, fn: TrainerFn, ckpt_path: str | None) -> None:
         trainer.reset_step()
     stage = fn.value
     _call_setup(trainer, stage)
+    if fitting:
+        folder = trainer.checkpoint_folder()
+        trainer.engine.on_rank_zero(lambda: trainer.lock.acquire(folder))
     module.configure_model()
     trainer.hooks = Hooks(trainer, module, trainer.callbacks)
     if trainer.sync_batchnorm and trainer.distributed:
@@ -245,6 +251,8 @@ def _interrupt(trainer: Trainer, interruption: BaseException) -> None:
 
 def _fail(trainer: Trainer, error: BaseException) -> None:
     """Tell everybody that the run ends by an exception."""
+    if isinstance(error, RuntimeError) and not isinstance(error, UserError):
+        trainer.strategy.report_silence()
     trainer.state.status = TrainerStatus.INTERRUPTED
     trainer.leave_loop()
     for callback in trainer.callbacks:

@@ -24,16 +24,7 @@ def find_checkpoint(trainer: Trainer, ckpt_path: str | None) -> Path | None:
     """
     if ckpt_path is None:
         return None
-    found: Path | CheckpointError | None = None
-    if trainer.is_global_zero:
-        try:
-            found = _find(trainer, ckpt_path)
-        except CheckpointError as error:
-            found = error
-    found = trainer.engine.broadcast(found)
-    if isinstance(found, CheckpointError):
-        raise found
-    return found
+    return trainer.engine.on_rank_zero(lambda: _find(trainer, ckpt_path))
 
 
 def _find(trainer: Trainer, ckpt_path: str) -> Path:

@@ -13,6 +13,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.optim import Optimizer
 
+from scaffold_runtime.heartbeat import Heartbeat
 from scaffold_runtime.launch import ProcessPlace
 
 T = TypeVar("T")
@@ -86,6 +87,9 @@ class Strategy:
 
     # --- words between ranks ----------------------------------------------------------
 
+    def report_silence(self) -> None:
+        """After an error, name the ranks that are silent or do not go on."""
+
     def barrier(self, name: str = "") -> None:
         """Wait until every rank is here."""
 
@@ -135,6 +139,7 @@ class ProcessGroupStrategy(Strategy):
         super().__init__()
         self._backend = process_group_backend
         self._timeout = _as_timedelta(timeout)
+        self.heartbeat: Heartbeat | None = None
 
     def connect(self, place: ProcessPlace, device: torch.device) -> None:
         """Join the process group, unless the user has made one."""
@@ -155,11 +160,19 @@ class ProcessGroupStrategy(Strategy):
             store=torch._C._distributed_c10d.HashStore() if alone else None,
         )
         atexit.register(self._leave)
+        if place.world_size > 1:
+            store = dist.distributed_c10d._get_default_store()
+            self.heartbeat = Heartbeat(store, place.rank, place.world_size)
 
     def _leave(self) -> None:
         """Leave the process group when the process ends; its threads would abort it."""
         if dist.is_initialized():
             dist.destroy_process_group()
+
+    def report_silence(self) -> None:
+        """After an error, name the ranks that are silent or do not go on."""
+        if self.heartbeat is not None:
+            self.heartbeat.report()
 
     def barrier(self, name: str = "") -> None:
         """Wait until every rank is here, over the CPU."""
@@ -219,6 +232,8 @@ class ProcessGroupStrategy(Strategy):
         """The largest of every rank's number, over the CPU in one word."""
         if self.place.world_size == 1:
             return numbers
+        if self.heartbeat is not None:
+            self.heartbeat.step += 1
         word = torch.tensor(numbers)
         dist.all_reduce(word, op=dist.ReduceOp.MAX)
         return tuple(word.tolist())
