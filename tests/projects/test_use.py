@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import shlex
 from pathlib import Path
@@ -36,6 +37,16 @@ def test_the_three_lines_that_use_the_model_work(trained: Path) -> None:
 def test_three_epochs_are_better_than_chance_by_far(trained: Path) -> None:
     table = run(trained, "python", "train.py", "validate", "--ckpt_path", "best")
     assert metric(table, "val_acc") > 0.7
+
+
+def test_a_run_that_was_stopped_goes_on(project: Path) -> None:
+    fit = ["python", "train.py", "fit", "--config", "configs/debug.yaml"]
+    run(project, *fit, "--trainer.max_epochs", "1")
+    resumed = run(project, *fit, "--ckpt_path", "last")
+    assert "version_0" in resumed
+    with (project / "runs" / "version_1" / "metrics.csv").open() as table:
+        epochs = {row["epoch"] for row in csv.DictReader(table)}
+    assert epochs == {"1"}
 
 
 def test_an_edited_model_trains(project: Path) -> None:
