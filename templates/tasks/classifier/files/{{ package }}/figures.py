@@ -23,7 +23,7 @@ def confusion_figure(confusion: Tensor, classes: list[str]) -> Image.Image:
     for i, name in enumerate(classes):
         middle = margin + cell * i + cell // 2
         draw.text((margin - 6, middle), name, "black", font, "rm")
-        draw.text((middle, margin - 6), name[: cell // 4], "black", font, "ms")
+        draw.text((middle, margin - 6), name[: cell // 8], "black", font, "ms")
     shares = confusion / confusion.sum(dim=1, keepdim=True).clamp(min=1)
     for row, column in confusion.nonzero().tolist():
         x, y = margin + cell * column, margin + cell * row
