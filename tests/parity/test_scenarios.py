@@ -66,6 +66,43 @@ SCENARIOS = {
     "min_steps hold a stop": {"stops": 2, **trainer(min_steps=8, max_epochs=4)},
     "min_epochs hold a stop": {"stops": 2, **trainer(min_epochs=2, max_epochs=4)},
     "a stop in mid-epoch": {"stops": 2, "checkpoint": {}, **trainer(max_epochs=4)},
+    "manual optimization": {"manual": True, "lr_monitor": {}, "checkpoint": {}},
+    "manual optimization in 64 bits": {"manual": True, **trainer(precision="64-true")},
+    "manual optimization and its steps": {
+        "manual": True,
+        **trainer(max_steps=7, max_epochs=-1, log_every_n_steps=2),
+    },
+    "manual optimization clipped by the trainer": {
+        "manual": True,
+        **trainer(gradient_clip_val=0.5),
+    },
+    "data without a length": {"streams": True, "checkpoint": {}, "val_loaders": 2},
+    "data without a length, accumulated": {
+        "streams": True,
+        "scheduler": {**PLATEAU, "monitor": "val_loss"},
+        **trainer(accumulate_grad_batches=2, limit_train_batches=3),
+    },
+    "data without a length, in shares": {
+        "streams": True,
+        **trainer(limit_train_batches=0.5),
+    },
+    "data without a length, validated within": {
+        "streams": True,
+        **trainer(val_check_interval=2),
+    },
+    "data without a length, validated at shares": {
+        "streams": True,
+        **trainer(val_check_interval=0.5),
+    },
+    "no hook of the module": {
+        "watches": False,
+        "samples": 14,
+        **trainer(accumulate_grad_batches=3, gradient_clip_val=0.1),
+    },
+    "no hook of the module, bf16-mixed": {
+        "watches": False,
+        **trainer(precision="bf16-mixed", log_every_n_steps=1),
+    },
     "-1 ends the epoch": {"skips": 2, "checkpoint": {}, "scheduler": HALVED},
     "limits by number": trainer(limit_train_batches=2, limit_val_batches=1),
     "limits by share": trainer(limit_train_batches=0.5, limit_val_batches=0.5),
@@ -158,6 +195,9 @@ SCENARIOS = {
 # What both refuse, and what ends by a refusal in the middle.
 REFUSED = {
     "an interval beyond the epoch",
+    "data without a length, in shares",
+    "data without a length, validated at shares",
+    "manual optimization clipped by the trainer",
     "a share that is nothing",
     "plateau without its metric",
 }

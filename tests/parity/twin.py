@@ -16,7 +16,7 @@ from typing import Any
 import lightning
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 import scaffold_runtime
 import scaffold_runtime.callbacks
@@ -82,6 +82,10 @@ class Scenario:
         skips: the batch at which `on_train_batch_start` returns -1.
         stops: the batch (counted over epochs) at which `should_stop` is set.
         own_step: the module overrides `optimizer_step`.
+        watches: the module overrides every hook, to note it; otherwise only the callback
+            does, and the step takes the short way.
+        manual: two optimizers, stepped by the module.
+        streams: the training data has no length.
         optimizer: a name in `torch.optim`.
         checkpoint: arguments of ModelCheckpoint; None has no such callback.
         early_stopping: arguments of EarlyStopping.
@@ -102,6 +106,9 @@ class Scenario:
     skips: int | None = None
     stops: int | None = None
     own_step: bool = False
+    watches: bool = True
+    manual: bool = False
+    streams: bool = False
     optimizer: str = "SGD"
     checkpoint: dict[str, Any] | None = None
     early_stopping: dict[str, Any] | None = None
@@ -160,6 +167,16 @@ def loader(samples: int, batch_size: int, offset: float = 0.0) -> DataLoader:
     x = x.reshape(samples, 3)
     y = torch.cos(x.sum(1, keepdim=True))
     return DataLoader(TensorDataset(x, y), batch_size=batch_size, shuffle=False)
+
+
+class Stream(IterableDataset):
+    """Samples that nobody has counted."""
+
+    def __init__(self, samples: TensorDataset) -> None:
+        self.samples = samples
+
+    def __iter__(self) -> Any:
+        return iter([self.samples[index] for index in range(len(self.samples))])
 
 
 def _recording(base: type, who: str, hooks: list[str], record: Record) -> type:
@@ -248,7 +265,10 @@ def _module_class(L: Any, scenario: Scenario, record: Record) -> type:
             return {"optimizer": optimizer, "lr_scheduler": config}
 
         def train_dataloader(self):
-            return loader(scenario.samples, scenario.batch_size)
+            sized = loader(scenario.samples, scenario.batch_size)
+            if not scenario.streams:
+                return sized
+            return DataLoader(Stream(sized.dataset), batch_size=scenario.batch_size)
 
         def test_step(self, batch, batch_idx):
             self.log("test_loss", nn.functional.mse_loss(self(batch[0]), batch[1]))
@@ -269,10 +289,43 @@ def _module_class(L: Any, scenario: Scenario, record: Record) -> type:
 
     if scenario.val_loaders:
         _add_validation(Net, scenario)
+    if scenario.manual:
+        _optimize_by_hand(Net, record)
+    if not scenario.watches:
+        return Net
     hooks = [name for name in MODULE_HOOKS if hasattr(Net, name)]
     if not scenario.val_loaders:
         hooks = [h for h in hooks if h not in ("validation_step", "val_dataloader")]
     return _recording(Net, "module", hooks, record)
+
+
+def _optimize_by_hand(net: type, record: Record) -> None:
+    def training_step(self, batch, batch_idx):
+        x, y = batch
+        for optimizer in self.optimizers():
+            self.toggle_optimizer(optimizer)
+            loss = nn.functional.mse_loss(self(x), y)
+            record.losses.append(bits(loss.item()))
+            optimizer.zero_grad()
+            self.manual_backward(loss)
+            self.clip_gradients(optimizer, 0.5, "norm")
+            optimizer.step()
+            self.untoggle_optimizer(optimizer)
+        self.log("loss", loss)
+        if batch_idx % 2:
+            for scheduler in self.lr_schedulers():
+                scheduler.step()
+        record.rates.append(self.optimizers()[0].param_groups[0]["lr"])
+
+    def configure_optimizers(self):
+        halves = (self.network[0], self.network[2])
+        optimizers = [torch.optim.Adam(half.parameters(), lr=0.05) for half in halves]
+        schedule = torch.optim.lr_scheduler.ExponentialLR
+        return optimizers, [schedule(optimizer, 0.9) for optimizer in optimizers]
+
+    net.automatic_optimization = property(lambda self: False, lambda self, value: None)
+    net.training_step = training_step
+    net.configure_optimizers = configure_optimizers
 
 
 def _add_validation(net: type, scenario: Scenario) -> None:
@@ -348,13 +401,22 @@ def _trainer(
     )
 
 
+@contextlib.contextmanager
+def _silence() -> Any:
+    """Neither framework says anything."""
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
 def run(framework: str, scenario: Scenario, folder: Path) -> Record:
     """Run a scenario under one framework, in an empty folder."""
     L, record = FRAMEWORKS[framework], Record()
-    for name in ("lightning.pytorch", "scaffold_runtime"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
+    with _silence():
         try:
             _run(L, scenario, record, folder)
         except (Exception, SystemExit) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +54,7 @@ class DataSource:
         """
         given = self.given.get(stage)
         if given is not None:
+            _refuse_several(given, stage)
             return given
         owner = self._owner(stage) or self.datamodule or self.module
         hook = LOADER_HOOKS[stage]
@@ -63,6 +64,7 @@ class DataSource:
                 f"{type(owner).__name__}.{hook} returned {type(loaders).__name__}, which"
                 " cannot be iterated: return a DataLoader or another iterable of batches."
             )
+        _refuse_several(loaders, stage)
         return loaders
 
     def _owner(self, stage: str) -> DataHooks | None:
@@ -72,6 +74,25 @@ class DataSource:
         ):
             return self.datamodule
         return self.module if is_overridden(self.module, hook, Module) else None
+
+
+def _refuse_several(loaders: Any, stage: str) -> None:
+    """Several loaders at once: a list is one after the other, and for evaluation only.
+
+    Raises:
+        MisconfigurationError: their batches would have to be combined.
+    """
+    nested: Iterable[Any] = ()
+    if isinstance(loaders, Mapping):
+        nested = loaders.values()
+    elif isinstance(loaders, (list, tuple)) and stage == "train":
+        nested = loaders
+    if any(isinstance(loader, DataLoader) for loader in nested):
+        raise MisconfigurationError(
+            f"{LOADER_HOOKS[stage]} gave a {type(loaders).__name__} of loaders, which are"
+            " not combined: use one loader of a torch.utils.data.StackDataset or"
+            " ConcatDataset."
+        )
 
 
 def load_training_data(trainer: Trainer) -> None:

@@ -99,7 +99,7 @@ def train_epoch(trainer: Trainer) -> None:
             finish_batch(trainer)
             if (trainer.signals.received or trainer.distributed) and must_stop(trainer):
                 save_and_stop(trainer)
-            if trainer.should_stop or progress.global_step == trainer.max_steps:
+            if trainer.should_stop or -1 < trainer.max_steps <= progress.global_step:
                 trainer.skips_epoch |= _epoch_is_cut(trainer)
         trainer.train_loader.finish(batches, progress.batch)
         progress.phase = Phase.EPOCH_DONE
