@@ -28,7 +28,7 @@ from scaffold_runtime.loader import EpochLoader
 from scaffold_runtime.lock import RunLock
 from scaffold_runtime.loggers import CSVLogger, DummyLogger, Logger
 from scaffold_runtime.loops import evaluation, loading, resume, training
-from scaffold_runtime.loops.finite import check_loss
+from scaffold_runtime.loops.finite import DelayedVerdict, check_loss, settle
 from scaffold_runtime.loops.hooks import Hooks, is_overridden
 from scaffold_runtime.loops.run import running
 from scaffold_runtime.loops.step_plan import StepPlan
@@ -95,7 +95,7 @@ class Trainer:
         reload_dataloaders_every_n_epochs: ask for loaders anew every so many epochs.
         default_root_dir: folder for logs and checkpoints.
         check_finite: stop before a step whose loss, or gradient norm where it is computed,
-            is not finite.
+            is not finite; `"grad"` computes the norm for it.
         on_nonfinite: `stop`, or `skip` the step on all ranks.
 
     Attributes:
@@ -151,7 +151,7 @@ class Trainer:
         sync_batchnorm: bool = False,
         reload_dataloaders_every_n_epochs: int = 0,
         default_root_dir: str | os.PathLike[str] | None = None,
-        check_finite: bool = True,
+        check_finite: bool | Literal["grad"] = True,
         on_nonfinite: Literal["stop", "skip"] = "stop",
     ) -> None:
         if barebones:
@@ -234,6 +234,10 @@ class Trainer:
                 value is None or value >= -1,
                 f"{name}={value} must be from 0, or -1 for no end.",
             )
+        _refuse_unless(
+            self.check_finite in (True, False, "grad"),
+            f"check_finite={self.check_finite!r} is unknown: use True, False or 'grad'.",
+        )
         _refuse_unless(
             self.on_nonfinite in ("stop", "skip"),
             f"on_nonfinite={self.on_nonfinite!r} is unknown: use 'stop' or 'skip'.",
@@ -380,6 +384,7 @@ class Trainer:
         self.is_stepping = True
         self.shows_epoch = False
         self.nonfinite = ""
+        self.verdict: DelayedVerdict | None = None
         self.gradient_norm: torch.Tensor | None = None
         self.stop_signal, self.stop_was_agreed_on = 0, False
         self.resumed: dict[str, Any] | None = None
@@ -566,6 +571,7 @@ class Trainer:
             raise MisconfigurationError(
                 "There is nothing to save before fit, validate, test or predict has run."
             )
+        settle(self)
         content = resume.collect(self, weights_only)
 
         def write() -> None:

@@ -17,7 +17,11 @@ import torch
 from torch import Tensor
 
 from scaffold_runtime.callbacks.checkpoint import Checkpoint
-from scaffold_runtime.errors import CheckpointError, MisconfigurationError
+from scaffold_runtime.errors import (
+    CheckpointError,
+    MisconfigurationError,
+    NonFiniteError,
+)
 from scaffold_runtime.launch import rank_zero_info, rank_zero_warn
 
 if TYPE_CHECKING:
@@ -276,8 +280,9 @@ class ModelCheckpoint(Checkpoint):
     def on_exception(
         self, trainer: Trainer, pl_module: Module, exception: BaseException
     ) -> None:
-        """Save what there is, where `save_on_exception` asks for it."""
-        if self.save_on_exception and not self._should_skip_saving(trainer):
+        """Save what there is and is sound, where `save_on_exception` asks for it."""
+        sound = not isinstance(exception, NonFiniteError)
+        if sound and self.save_on_exception and not self._should_skip_saving(trainer):
             candidates = self._monitor_candidates(trainer)
             filepath = self.format_checkpoint_name(candidates)
             self._save_checkpoint(trainer, filepath)

@@ -1,4 +1,9 @@
-"""Losses and gradients that are NaN or infinite: noticed before they reach the weights."""
+"""Losses and gradients that are NaN or infinite: noticed before they reach the weights.
+
+On a CPU the verdict is in before the optimizer steps. On an accelerator that would make
+every step wait for the device: there the update is masked on the device, and the verdict
+is read a step later, when it has long arrived.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +11,84 @@ import math
 from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
+from torch.optim import Optimizer
 
 from scaffold_runtime.errors import NonFiniteError
 from scaffold_runtime.launch import rank_zero_warn
+from scaffold_runtime.optimization import trainable
 
 if TYPE_CHECKING:
     from scaffold_runtime.trainer import Trainer
 
 
+class DelayedVerdict:
+    """Whether a step was finite, decided on the device and read a step later.
+
+    Args:
+        scales: gradients are scaled (float16): the scaler masks the update by itself.
+    """
+
+    def __init__(self, scales: bool) -> None:
+        self._scales = scales
+        self._bad: torch.Tensor | None = None
+        self._arriving: torch.Tensor | None = None
+        self._event: torch.cuda.Event | None = None
+        self._place = ""
+
+    def note(self, value: torch.Tensor) -> None:
+        """Take a loss or a gradient norm into the verdict on the coming step."""
+        bad = torch.isfinite(value.detach()).logical_not().float().reshape(())
+        self._bad = bad if self._bad is None else torch.maximum(self._bad, bad)
+
+    def mask(self, trainer: Trainer, optimizer: Optimizer) -> None:
+        """Let the optimizer's step change nothing where the verdict is bad, on all ranks."""
+        assert self._bad is not None
+        bad = trainer.engine.all_reduce(self._bad, "max")
+        if not self._scales:
+            optimizer.found_inf = bad  # type: ignore[attr-defined]
+        self._arriving, self._bad = bad.to("cpu", non_blocking=True), None
+        if bad.device.type == "cuda":
+            self._event = torch.cuda.Event()
+            self._event.record()
+        self._place = _place(trainer)
+
+    def read(self) -> str:
+        """Where the last step was not finite, nothing where it was."""
+        if self._arriving is None:
+            return ""
+        if self._event is not None:
+            self._event.synchronize()
+        bad, self._arriving = bool(self._arriving.item()), None
+        return f"The loss or gradient was not finite {self._place}" if bad else ""
+
+
+def make_verdict(trainer: Trainer) -> DelayedVerdict | None:
+    """A delayed verdict where the optimizer can mask its update on the device."""
+    scales = getattr(trainer.engine.precision, "scaler", None) is not None
+    masks = all(
+        getattr(optimizer, "_step_supports_amp_scaling", False)
+        for optimizer in trainer.optimizers
+    )
+    if (
+        trainer.engine.device.type != "cuda"
+        or not trainer.module.automatic_optimization
+    ):
+        return None
+    if trainer.strategy.name == "fsdp" or not (scales or masks):
+        return None
+    return DelayedVerdict(scales)
+
+
 def check_loss(trainer: Trainer, loss: torch.Tensor, batch_idx: int) -> None:
     """Note a loss that is not finite; `check_update` acts before the next step."""
-    if not math.isfinite(loss.detach().item()):
+    if trainer.verdict is not None:
+        trainer.verdict.note(loss)
+    elif not math.isfinite(loss.detach().item()):
         trainer.nonfinite = f"The loss of batch {batch_idx} is {loss.item()}"
 
 
-def check_update(trainer: Trainer) -> bool:
+def check_update(trainer: Trainer, optimizer: Optimizer) -> bool:
     """Whether the optimizer may step: all ranks agree that loss and gradients are finite.
 
     The ranks' requests to stop travel with the same word.
@@ -28,10 +96,19 @@ def check_update(trainer: Trainer) -> bool:
     Raises:
         NonFiniteError: something is not finite, and the run is to stop at that.
     """
-    finding = trainer.nonfinite
-    if not finding and trainer.gradient_norm is not None:
-        finding = _judge_norm(trainer, trainer.gradient_norm)
-    found = int(bool(finding))
+    norm = _gradient_norm(trainer, optimizer)
+    if trainer.verdict is not None:
+        settle(trainer)
+        if norm is not None:
+            trainer.verdict.note(norm)
+        trainer.verdict.mask(trainer, optimizer)
+        return True
+    if norm is not None and not math.isfinite(norm.item()):
+        batch = trainer.progress.batch
+        trainer.nonfinite = (
+            trainer.nonfinite or f"The gradient norm of batch {batch} is {norm.item()}"
+        )
+    found = int(bool(trainer.nonfinite))
     if trainer.distributed:
         found, trainer.stop_signal = trainer.engine.agree_on_most(
             found, trainer.signals.received
@@ -39,22 +116,51 @@ def check_update(trainer: Trainer) -> bool:
         trainer.stop_was_agreed_on = True
     if not found:
         return True
+    finding = trainer.nonfinite or "Another rank found a loss that is not finite"
+    _stop_or_skip(trainer, f"{finding} {_place(trainer)}")
     trainer.nonfinite = ""
-    where = finding or "Another rank found a loss that is not finite"
-    message = f"{where} (epoch {trainer.current_epoch}, step {trainer.global_step})"
-    if trainer.on_nonfinite == "skip":
-        rank_zero_warn(f"{message}; this step is skipped.")
-        trainer.optimizers[0].zero_grad()
-        return False
-    raise NonFiniteError(
-        f"{message}: the weights are still those of the step before. Lower the learning"
-        " rate, clip gradients, or set on_nonfinite='skip' to pass over such batches."
+    optimizer.zero_grad()
+    return False
+
+
+def settle(trainer: Trainer) -> None:
+    """Wait for a verdict that is not in yet: before the next step, and before a save.
+
+    Raises:
+        NonFiniteError: it is bad, and the run is to stop at that.
+    """
+    if trainer.verdict is not None:
+        finding = trainer.verdict.read()
+    else:
+        finding = trainer.nonfinite if trainer.on_nonfinite == "stop" else ""
+    if finding:
+        _stop_or_skip(trainer, finding)
+
+
+def _gradient_norm(trainer: Trainer, optimizer: Optimizer) -> torch.Tensor | None:
+    """The norm that clipping has computed, or ours; None where scaling sees to it."""
+    norm, trainer.gradient_norm = trainer.gradient_norm, None
+    if trainer.precision == "16-mixed":
+        return None
+    if norm is None and trainer.check_finite == "grad":
+        gradients = [p.grad for p in trainable(optimizer) if p.grad is not None]
+        norm = nn.utils.get_total_norm(gradients)
+        norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
+    return norm
+
+
+def _place(trainer: Trainer) -> str:
+    progress = trainer.progress
+    return (
+        f"(epoch {progress.epoch}, batch {progress.batch}, step {progress.global_step})"
     )
 
 
-def _judge_norm(trainer: Trainer, norm: torch.Tensor) -> str:
-    """What is wrong with a gradient norm, nothing where loss scaling will see to it."""
-    trainer.gradient_norm = None
-    if math.isfinite(norm.item()) or trainer.precision == "16-mixed":
-        return ""
-    return f"The gradient norm of batch {trainer.progress.batch} is {norm.item()}"
+def _stop_or_skip(trainer: Trainer, finding: str) -> None:
+    if trainer.on_nonfinite == "skip":
+        rank_zero_warn(f"{finding}; this step is skipped.")
+        return
+    raise NonFiniteError(
+        f"{finding}: the weights are still those of the step before. Lower the learning"
+        " rate, clip gradients, or set on_nonfinite='skip' to pass over such batches."
+    )

@@ -87,6 +87,7 @@ def _loop_state(trainer: Trainer) -> dict[str, Any]:
         },
         "is_stepping": trainer.is_stepping,
         "validation_due": trainer.validation_due,
+        "nonfinite": trainer.nonfinite,
         "should_stop": trainer.should_stop and progress.batch > 0,
     }
 
@@ -239,6 +240,7 @@ def resume_epoch(trainer: Trainer) -> Iterator[Any] | None:
         batches = loader.iterate(progress.epoch, skip=progress.batch)
     trainer.is_stepping = state["is_stepping"]
     trainer.validation_due = state["validation_due"]
+    trainer.nonfinite = state["nonfinite"]
     if state["should_stop"]:
         trainer.should_stop = True
         rank_zero_info("The run had decided to stop when it was saved: it ends soon.")

@@ -17,6 +17,7 @@ from scaffold_runtime.data import DataModule
 from scaffold_runtime.errors import MisconfigurationError, UserError
 from scaffold_runtime.launch import leave_if_stopped, rank_zero_info
 from scaffold_runtime.loops import evaluation, loading, resume, search, training
+from scaffold_runtime.loops.finite import make_verdict
 from scaffold_runtime.loops.hooks import Hooks
 from scaffold_runtime.loops.step_plan import plan_step
 from scaffold_runtime.module import Module
@@ -142,6 +143,8 @@ def _set_up(trainer: Trainer, fn: TrainerFn, ckpt_path: str | None) -> None:
         if content is not None and path is not None:
             resume.load_training_state(trainer, content, path)
         trainer.plan = plan_step(trainer)
+        if trainer.check_finite:
+            trainer.verdict = make_verdict(trainer)
     trainer.transfer = loading.bind_transfer(trainer)
     trainer.engine.barrier("run")
     module.zero_grad()

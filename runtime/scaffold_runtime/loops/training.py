@@ -267,7 +267,7 @@ def apply_gradients(trainer: Trainer, optimizer: Optimizer) -> None:
     """Clip, check, and step; the one place where weights change in automatic mode."""
     if trainer.plan.works_before_step:
         before_step(trainer, optimizer)
-    if trainer.check_finite and not check_update(trainer):
+    if trainer.check_finite and not check_update(trainer, optimizer):
         return
     if trainer.plan.autocast is None:
         optimizer.step()
@@ -321,7 +321,7 @@ def take_step(trainer: Trainer, optimizer: Optimizer, closure: Closure | None) -
     else:
         result = closure() if closure is not None else None
         before_step(trainer, optimizer)
-        if trainer.check_finite and not check_update(trainer):
+        if trainer.check_finite and not check_update(trainer, optimizer):
             return result
         trainer.engine.step(optimizer)
     trainer.progress.global_step += 1
