@@ -1,7 +1,12 @@
 """The command line of a project: `CLI(Model, Data)` in a script, as LightningCLI users know it."""
 
 from scaffold_runtime.cli.command_line import CLI
-from scaffold_runtime.cli.parser import ArgumentParser, ReduceLROnPlateau
+from scaffold_runtime.cli.parser import (
+    ArgumentParser,
+    LRSchedulerCallable,
+    OptimizerCallable,
+    ReduceLROnPlateau,
+)
 from scaffold_runtime.cli.saved_config import SaveConfigCallback
 
 LightningArgumentParser = ArgumentParser
@@ -10,8 +15,10 @@ LightningCLI = CLI
 __all__ = [
     "CLI",
     "ArgumentParser",
+    "LRSchedulerCallable",
     "LightningArgumentParser",
     "LightningCLI",
+    "OptimizerCallable",
     "ReduceLROnPlateau",
     "SaveConfigCallback",
 ]

@@ -65,6 +65,7 @@ class ArgumentParser(jsonargparse.ArgumentParser):
 
     Attributes:
         callback_keys: keys of the callbacks that were added as arguments of their own.
+        subclass_keys: keys whose class the user chooses.
         optimizers: for each optimizer's key what may stand there and what it is linked to.
         lr_schedulers: the same for learning rate schedulers.
     """
@@ -86,6 +87,7 @@ class ArgumentParser(jsonargparse.ArgumentParser):
         )
         self._config_being_read = ""
         self.callback_keys: list[str] = []
+        self.subclass_keys: list[str] = []
         self.optimizers: dict[str, tuple[Choice, str]] = {}
         self.lr_schedulers: dict[str, tuple[Choice, str]] = {}
 
@@ -170,6 +172,7 @@ class ArgumentParser(jsonargparse.ArgumentParser):
             self.callback_keys.append(nested_key)
         added: list[str]
         if subclass_mode:
+            self.subclass_keys.append(nested_key)
             added = self.add_subclass_arguments(
                 cls, nested_key, fail_untyped=False, required=required
             )
@@ -183,6 +186,13 @@ class ArgumentParser(jsonargparse.ArgumentParser):
             )
         self._entitle(nested_key, cls)
         return added
+
+    def link_arguments(self, source: Any, target: str, *args: Any, **kwargs: Any) -> None:
+        """Link arguments; `model.classes` is meant whether or not the class is chosen."""
+        key, _, argument = target.partition(".")
+        if key in self.subclass_keys and not argument.startswith("init_args."):
+            target = f"{key}.init_args.{argument}"
+        super().link_arguments(source, target, *args, **kwargs)
 
     def _entitle(self, key: str, cls: type) -> None:
         """Head the arguments in the help by words, where there is only a class's repr."""

@@ -63,6 +63,13 @@ def test_what_was_run_and_with_what(net, trainer, folder):
     assert {"train_loss", "val_loss"} <= written["metrics"].keys()
 
 
+def test_secrets_are_not_recorded(net, trainer, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["train.py", "--api_key", "s3cret", "fit"])
+    run = trainer()
+    run.fit(net())
+    assert record(run)["command"] == ["train.py", "--api_key", "********", "fit"]
+
+
 def test_no_seed_is_null(net, trainer):
     run = trainer(max_steps=1)
     run.fit(net())
@@ -181,6 +188,12 @@ def test_an_error_before_the_run_writes_nothing(net, trainer, folder):
 
     with pytest.raises(RuntimeError, match="no data"):
         trainer().fit(Broken())
+    assert list(folder.rglob("run.json")) == []
+
+
+def test_only_rank_0_writes(net, trainer, folder, monkeypatch):
+    monkeypatch.setattr(L.Trainer, "is_global_zero", False)
+    trainer().fit(net())
     assert list(folder.rglob("run.json")) == []
 
 

@@ -5,10 +5,17 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from torch.optim.lr_scheduler import ExponentialLR, StepLR
 
 import scaffold_runtime as L
 from scaffold_runtime.callbacks import EarlyStopping, LearningRateMonitor
-from scaffold_runtime.cli import CLI, LightningCLI, ReduceLROnPlateau
+from scaffold_runtime.cli import (
+    CLI,
+    LightningCLI,
+    LRSchedulerCallable,
+    OptimizerCallable,
+    ReduceLROnPlateau,
+)
 from scaffold_runtime.errors import DataError, MisconfigurationError
 from scaffold_runtime.loggers import CSVLogger
 from scaffold_runtime.strategies import DDPStrategy
@@ -338,6 +345,52 @@ def test_an_optimizer_can_be_linked_to_an_argument(parse):
     cli = parse("--first.lr=0.25", cli=Linked, model=TakesOptimizer)
     assert cli.model.first["class_path"] == "torch.optim.sgd.SGD"
     assert cli.model.first["init_args"]["lr"] == 0.25
+
+
+class Injected(Model):
+    """Makes its optimizer and scheduler with functions that a config gives."""
+
+    def __init__(
+        self,
+        optimizer: OptimizerCallable = torch.optim.Adam,
+        scheduler: LRSchedulerCallable = lambda o: StepLR(o, step_size=3),
+    ):
+        super().__init__()
+        self.make_optimizer, self.make_scheduler = optimizer, scheduler
+
+    def configure_optimizers(self):
+        optimizer = self.make_optimizer(self.parameters())
+        return [optimizer], [self.make_scheduler(optimizer)]
+
+
+@pytest.mark.parametrize(
+    ("words", "optimizer", "rate", "scheduler"),
+    [
+        ([], torch.optim.Adam, 1e-3, StepLR),
+        (
+            ["--model.optimizer=SGD", "--model.optimizer.lr=0.5"],
+            torch.optim.SGD,
+            0.5,
+            StepLR,
+        ),
+        (
+            ["--model.scheduler=ExponentialLR", "--model.scheduler.gamma=0.5"],
+            torch.optim.Adam,
+            1e-3,
+            ExponentialLR,
+        ),
+    ],
+)
+def test_optimizers_can_be_injected(words, optimizer, rate, scheduler, command):
+    settings = {"auto_configure_optimizers": False, "model": Injected}
+    cli = command("fit", *words, **settings)
+    assert type(cli.trainer.optimizers[0]) is optimizer
+    assert cli.trainer.optimizers[0].defaults["lr"] == rate
+    assert type(cli.trainer.lr_scheduler_configs[0].scheduler) is scheduler
+    config = Path(cli.trainer.log_dir, "config.yaml")
+    again = command("fit", f"--config={config}", **settings)
+    assert type(again.trainer.optimizers[0]) is optimizer
+    assert again.trainer.optimizers[0].defaults["lr"] == rate
 
 
 def test_two_automatic_optimizers_are_refused(parse):

@@ -4,6 +4,7 @@ from typing import ClassVar
 import pytest
 import yaml
 
+import scaffold_runtime as L
 from scaffold_runtime.cli import SaveConfigCallback
 from scaffold_runtime.errors import UserError
 
@@ -56,6 +57,12 @@ def test_an_earlier_config_is_not_lost(command):
     overwrite = {"overwrite": True}
     command("fit", *words, "--model.width=3", save_config_kwargs=overwrite)
     assert yaml.safe_load(Path("config.yaml").read_text())["model"]["width"] == 3
+
+
+def test_only_rank_0_writes(command, folder, monkeypatch):
+    monkeypatch.setattr(L.Trainer, "is_global_zero", False)
+    command("fit")
+    assert list(folder.rglob("config.yaml")) == []
 
 
 def test_another_name(command):
