@@ -1,7 +1,6 @@
 """Signals to a run, to one of its ranks, and to its launcher; ranks that die or hang."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from tests.reliability.recorded_run import differences
 
 TOP = Path(__file__).parents[2]
 STEP = 0.15
+EITHER_RANK = [pytest.param(0, marks=pytest.mark.full), 1]
 
 
 def command(folder, devices, seconds, *ckpt_path):
@@ -89,22 +89,7 @@ def resume_and_compare(folder, expected):
         assert differences(expected[rank], out) == []
 
 
-@pytest.mark.parametrize(
-    ("name", "code"), [("SIGTERM", 143), ("SIGINT", 130), ("SIGUSR1", 143)]
-)
-def test_a_signal_ends_a_run_after_a_whole_step(name, code, expected, tmp_path):
-    process = start(tmp_path)
-    os.kill(pid_in_training(tmp_path, 0, process), getattr(signal, name))
-    got, words, seconds = finish(process)
-    assert (got, seconds < 10) == (code, True), words
-    assert f"stopped by {name} after a whole step" in words
-    assert "Traceback" not in words
-    assert (tmp_path / "kept" / "last.ckpt").exists()
-    resume_and_compare(tmp_path, expected[1])
-    assert not list((tmp_path / "kept").glob("last-v*"))
-
-
-@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("rank", EITHER_RANK)
 def test_a_signal_to_one_rank_stops_all(rank, expected, tmp_path):
     process = start(tmp_path, 2)
     pids = [pid_in_training(tmp_path, each, process) for each in (0, 1)]
@@ -116,6 +101,7 @@ def test_a_signal_to_one_rank_stops_all(rank, expected, tmp_path):
     resume_and_compare(tmp_path, expected[2])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
 def test_a_signal_to_the_launcher_stops_all(name, code, expected, tmp_path):
     process = start(tmp_path, 2)
@@ -128,6 +114,7 @@ def test_a_signal_to_the_launcher_stops_all(name, code, expected, tmp_path):
     resume_and_compare(tmp_path, expected[2])
 
 
+@pytest.mark.full
 def test_a_signal_to_the_whole_group_stops_all_once(expected, tmp_path):
     process = start(tmp_path, 2)
     pids = [pid_in_training(tmp_path, each, process) for each in (0, 1)]
@@ -150,7 +137,7 @@ def test_a_second_signal_ends_at_once(tmp_path):
     assert not list((tmp_path / "kept").glob("*.part"))
 
 
-@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("rank", EITHER_RANK)
 def test_a_rank_that_dies_is_named(rank, tmp_path):
     process = start(tmp_path, 2)
     pids = [pid_in_training(tmp_path, each, process) for each in (0, 1)]
@@ -162,7 +149,7 @@ def test_a_rank_that_dies_is_named(rank, tmp_path):
     assert not any(map(is_alive, pids))
 
 
-@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("rank", EITHER_RANK)
 def test_a_rank_that_hangs_is_named_and_ended(rank, tmp_path):
     process = start(tmp_path, 2)
     pids = [pid_in_training(tmp_path, each, process) for each in (0, 1)]
@@ -176,6 +163,7 @@ def test_a_rank_that_hangs_is_named_and_ended(rank, tmp_path):
     assert not any(map(is_alive, pids))
 
 
+@pytest.mark.full
 def test_a_restarted_worker_ends_instead_of_training(tmp_path):
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
     options = ["--standalone", "--max-restarts=2", "-m"]
@@ -200,11 +188,16 @@ def test_a_restarted_worker_ends_instead_of_training(tmp_path):
     assert not (tmp_path / "rank0.out").exists()
 
 
-def test_a_second_run_in_one_folder_is_refused(tmp_path):
-    first = start(tmp_path, 1, 0)
-    assert finish(first)[0] == 0
-    first = start(tmp_path, 1, STEP, "last")
-    shutil.rmtree(tmp_path / "other", ignore_errors=True)
-    (tmp_path / "rank0.pid").unlink()
+def test_a_second_run_in_one_folder_is_refused_and_a_killed_one_is_not_in_the_way(
+    tmp_path,
+):
+    (tmp_path / "kept").mkdir()
+    first = start(tmp_path)
+    pid = pid_in_training(tmp_path, 0, first)
+    code, words, _ = finish(start(tmp_path))
+    assert code == 1
+    assert f"belongs to a run that is going on (process {pid} on" in words
     first.kill()
     finish(first)
+    assert finish(start(tmp_path, 1, 0))[0] == 0
+    assert not list((tmp_path / "kept").glob(".*"))

@@ -240,7 +240,7 @@ def resume_epoch(trainer: Trainer) -> Iterator[Any] | None:
         batches = loader.iterate(progress.epoch, skip=progress.batch)
     trainer.is_stepping = state["is_stepping"]
     trainer.validation_due = state["validation_due"]
-    trainer.nonfinite = state["nonfinite"]
+    trainer.nonfinite = state.get("nonfinite", "")
     if state["should_stop"]:
         trainer.should_stop = True
         rank_zero_info("The run had decided to stop when it was saved: it ends soon.")
