@@ -40,7 +40,7 @@ def test_what_was_there_survives_a_failure(tmp_path, monkeypatch):
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(L.CheckpointError, match="x.ckpt could not be written"):
+    with pytest.raises(L.CheckpointError, match=r"x\.ckpt could not be written"):
         write_checkpoint({}, tmp_path / "file" / "x.ckpt")
 
 

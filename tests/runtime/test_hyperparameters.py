@@ -51,7 +51,7 @@ def test_some_can_be_chosen_or_left_out():
 
 
 def test_an_argument_that_is_not_there_is_named():
-    with pytest.raises(L.MisconfigurationError, match="'depth'.*width, lr"):
+    with pytest.raises(L.MisconfigurationError, match=r"'depth'.*width, lr"):
         module(lambda self, _: self.save_hyperparameters("depth", frame=frame_of()))
 
 

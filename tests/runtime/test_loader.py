@@ -213,5 +213,5 @@ def test_other_data_in_mid_epoch_is_refused():
     state = EpochLoader(loader(10), Sharding()).state_dict()
     other = EpochLoader(loader(12), Sharding())
     other.load_state_dict(state)
-    with pytest.raises(L.CheckpointError, match="10 samples.*12 now"):
+    with pytest.raises(L.CheckpointError, match=r"10 samples.*12 now"):
         list(other.iterate(0, skip=2))

@@ -55,7 +55,7 @@ def test_a_seed_out_of_range_is_refused(seed):
 
 def test_a_broken_environment_is_named(monkeypatch):
     monkeypatch.setenv("PL_GLOBAL_SEED", "seven")
-    with pytest.raises(L.MisconfigurationError, match="PL_GLOBAL_SEED.*'seven'"):
+    with pytest.raises(L.MisconfigurationError, match=r"PL_GLOBAL_SEED.*'seven'"):
         L.seed_everything()
 
 
