@@ -191,9 +191,11 @@ def test_an_error_before_the_run_writes_nothing(net, trainer, folder):
     assert list(folder.rglob("run.json")) == []
 
 
-def test_only_rank_0_writes(net, trainer, folder, monkeypatch):
-    monkeypatch.setattr(L.Trainer, "is_global_zero", False)
-    trainer().fit(net())
+def test_only_rank_0_writes(net, trainer, folder):
+    run, written = trainer(), RunRecord()
+    run.is_global_zero = False
+    written.setup(run, net(), "fit")
+    written.teardown(run, net(), "fit")
     assert list(folder.rglob("run.json")) == []
 
 

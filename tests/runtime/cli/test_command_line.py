@@ -160,6 +160,22 @@ def test_subclass_mode_lets_the_user_choose(parse):
     assert cli.datamodule.batch_size == 2
 
 
+def test_a_link_finds_the_arguments_of_a_class_that_the_user_chooses(parse):
+    class Linked(CLI):
+        def add_arguments_to_parser(self, parser):
+            parser.link_arguments(
+                "data.batch_size", "model.width", apply_on="instantiate"
+            )
+
+    cli = parse(
+        "--model=OwnOptimizer",
+        "--data.batch_size=5",
+        cli=Linked,
+        subclass_mode_model=True,
+    )
+    assert cli.model.layer.out_features == 5
+
+
 def test_no_class_lets_the_user_choose_any(parse):
     chosen = "tests.runtime.cli.project"
     cli = parse(f"--model={chosen}.Model", model=None, data=None, allow=["tests"])

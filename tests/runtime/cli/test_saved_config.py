@@ -4,7 +4,6 @@ from typing import ClassVar
 import pytest
 import yaml
 
-import scaffold_runtime as L
 from scaffold_runtime.cli import SaveConfigCallback
 from scaffold_runtime.errors import UserError
 
@@ -59,9 +58,11 @@ def test_an_earlier_config_is_not_lost(command):
     assert yaml.safe_load(Path("config.yaml").read_text())["model"]["width"] == 3
 
 
-def test_only_rank_0_writes(command, folder, monkeypatch):
-    monkeypatch.setattr(L.Trainer, "is_global_zero", False)
-    command("fit")
+def test_only_rank_0_writes(parse, folder):
+    cli = parse()
+    cli.trainer.is_global_zero = False
+    save = SaveConfigCallback(cli.parser, cli.config)
+    save.setup(cli.trainer, cli.model, "fit")
     assert list(folder.rglob("config.yaml")) == []
 
 
