@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scaffold import layers, quoting, tree
+from scaffold import architecture, layers, quoting, tree
 from scaffold.errors import TemplateError
 from scaffold.formatting import format_tree
 from scaffold.quoting import Value
@@ -44,7 +44,7 @@ def render(template: Template, answers: Mapping[str, Value]) -> tree.Tree:
                 copier.run_copy(
                     str(source),
                     destination,
-                    data={**answers, **_QUOTING},
+                    data={**answers, **_FUNCTIONS},
                     defaults=True,
                     quiet=True,
                     skip_tasks=True,
@@ -55,8 +55,9 @@ def render(template: Template, answers: Mapping[str, Value]) -> tree.Tree:
         return format_tree(tree.read(destination))
 
 
-_QUOTING = {
+_FUNCTIONS = {
     "toml": quoting.toml,
     "yaml": quoting.yaml,
     "python": quoting.python,
+    "architecture": architecture.layers,
 }

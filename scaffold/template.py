@@ -20,7 +20,7 @@ Answers = dict[str, Value]
 _KEYS = {"description", "next", "questions", "only_if", "renames"}
 # What every template has besides its answers, and the words of the command line.
 RESERVED = frozenset("""
-    package project task runtime vendor kind name class_name toml yaml python
+    package project task runtime vendor kind name class_name toml yaml python architecture
     dest set answers defaults dry_run diff json help from trust
     """.split())
 
