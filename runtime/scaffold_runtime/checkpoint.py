@@ -16,6 +16,9 @@ import torch
 from torch import nn
 
 from scaffold_runtime.errors import CheckpointError, DamagedCheckpointError
+from scaffold_runtime.fault import crash_point
+
+STAGED = ".part"
 
 
 def write_checkpoint(content: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
@@ -27,20 +30,29 @@ def write_checkpoint(content: Mapping[str, Any], path: str | os.PathLike[str]) -
         CheckpointError: the disk is full, or the folder cannot be written.
     """
     target = Path(path)
-    staged = target.with_name(f".{target.name}.{os.getpid()}.part")
+    staged = target.with_name(f".{target.name}.{os.getpid()}{STAGED}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with open(staged, "wb") as file:
+            crash_point("checkpoint.staging")
             torch.save(content, file)
             file.flush()
             os.fsync(file.fileno())
+        crash_point("checkpoint.staged")
         os.replace(staged, target)
+        crash_point("checkpoint.renamed")
         _flush_folder(target.parent)
     except (OSError, RuntimeError) as error:
         raise _not_written(content, target, error) from error
     finally:
         with suppress(OSError):
             staged.unlink()
+
+
+def remove_staged(folder: str | os.PathLike[str]) -> None:
+    """Remove what a killed process has staged in a folder that nobody else writes to."""
+    for left_over in Path(folder).glob(f".*{STAGED}"):
+        left_over.unlink(missing_ok=True)
 
 
 def _not_written(

@@ -22,6 +22,7 @@ from scaffold_runtime.errors import (
     MisconfigurationError,
     NonFiniteError,
 )
+from scaffold_runtime.fault import crash_point
 from scaffold_runtime.launch import rank_zero_info, rank_zero_warn
 
 if TYPE_CHECKING:
@@ -473,6 +474,7 @@ class ModelCheckpoint(Checkpoint):
         resumed = trainer.ckpt_path and Path(trainer.ckpt_path).absolute() == path
         inside = Path(self.dirpath or "").absolute() in path.parents
         if inside and not resumed and trainer.is_global_zero:
+            crash_point("model_checkpoint.removing")
             _delete(previous)
 
     def to_yaml(self, filepath: str | os.PathLike[str] | None = None) -> None:

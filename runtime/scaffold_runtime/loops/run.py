@@ -12,7 +12,7 @@ import torch
 from torch.optim import Optimizer
 
 from scaffold_runtime.callback import Callback
-from scaffold_runtime.checkpoint import read_checkpoint
+from scaffold_runtime.checkpoint import read_checkpoint, remove_staged
 from scaffold_runtime.data import DataModule
 from scaffold_runtime.errors import MisconfigurationError, UserError
 from scaffold_runtime.launch import leave_if_stopped, rank_zero_info
@@ -118,7 +118,7 @@ def _set_up(trainer: Trainer, fn: TrainerFn, ckpt_path: str | None) -> None:
     _call_setup(trainer, stage)
     if fitting:
         folder = trainer.checkpoint_folder()
-        trainer.engine.on_rank_zero(lambda: trainer.lock.acquire(folder))
+        trainer.engine.on_rank_zero(lambda: _take_folder(trainer, folder))
     module.configure_model()
     trainer.hooks = Hooks(trainer, module, trainer.callbacks)
     if trainer.sync_batchnorm and trainer.distributed:
@@ -148,6 +148,13 @@ def _set_up(trainer: Trainer, fn: TrainerFn, ckpt_path: str | None) -> None:
     trainer.transfer = loading.bind_transfer(trainer)
     trainer.engine.barrier("run")
     module.zero_grad()
+
+
+def _take_folder(trainer: Trainer, folder: str | None) -> None:
+    """Lock the checkpoint folder, and sweep what a killed run has left in it."""
+    trainer.lock.acquire(folder)
+    if folder is not None:
+        remove_staged(folder)
 
 
 def _attach_module_callbacks(trainer: Trainer) -> None:

@@ -25,6 +25,7 @@ import torch
 from torch.optim import Optimizer
 
 from scaffold_runtime.errors import MisconfigurationError
+from scaffold_runtime.fault import crash_point
 from scaffold_runtime.launch import rank_zero_info, rank_zero_warn
 from scaffold_runtime.loops import loading
 from scaffold_runtime.loops.evaluation import check_sanity, validate_in_fit
@@ -343,6 +344,7 @@ def finish_batch(trainer: Trainer) -> None:
     """What follows a batch's hooks: validation, plateau schedulers, the loggers' x axis."""
     progress = trainer.progress
     if trainer.validation_due and progress.phase == Phase.BATCH_DONE:
+        crash_point("training.validating")
         validate_in_fit(trainer)
     if progress.phase == Phase.BATCH_SKIPPED:
         return
@@ -360,6 +362,7 @@ def finish_epoch(trainer: Trainer) -> None:
         step_schedulers(trainer, "epoch", plateau=True)
     log_epoch(trainer)
     trainer.recorder.reset()
+    crash_point("training.epoch_end")
     progress.epoch += 1
     progress.batch, progress.phase = 0, Phase.BETWEEN
 
