@@ -13,46 +13,32 @@ import scaffold_runtime as L
 from scaffold_runtime.hyperparameters import plain_hyperparameters
 
 
-def module(body, **arguments):
-    """An instance of a class with the arguments and body of an `__init__`."""
+def saving(*names, **options):
+    """A class that passes these to `save_hyperparameters`."""
 
     class Own(L.LightningModule):
         def __init__(self, width=2, lr=0.1, *, kind="a", layer=None):
             super().__init__()
-            body(self, locals())
+            self.save_hyperparameters(*names, **options)
 
-    return Own(**arguments)
+    return Own
 
 
 def test_all_arguments_are_kept_as_attributes_and_items():
-    own = module(lambda self, _: self.save_hyperparameters(frame=frame_of()), width=5)
+    own = saving()(width=5)
     assert dict(own.hparams) == {"width": 5, "lr": 0.1, "kind": "a", "layer": None}
     assert own.hparams.width == own.hparams["width"] == 5
 
 
-def frame_of():
-    """The frame of the `__init__` that called the body."""
-    import sys
-
-    return sys._getframe(2)
-
-
 def test_some_can_be_chosen_or_left_out():
-    chosen = module(
-        lambda self, _: self.save_hyperparameters("lr", "kind", frame=frame_of())
-    )
-    assert dict(chosen.hparams) == {"lr": 0.1, "kind": "a"}
-    ignoring = module(
-        lambda self, _: self.save_hyperparameters(
-            ignore=["layer", "kind"], frame=frame_of()
-        )
-    )
+    assert dict(saving("lr", "kind")().hparams) == {"lr": 0.1, "kind": "a"}
+    ignoring = saving(ignore=["layer", "kind"])()
     assert dict(ignoring.hparams) == {"width": 2, "lr": 0.1}
 
 
 def test_an_argument_that_is_not_there_is_named():
     with pytest.raises(L.MisconfigurationError, match=r"'depth'.*width, lr"):
-        module(lambda self, _: self.save_hyperparameters("depth", frame=frame_of()))
+        saving("depth")()
 
 
 class Base(L.LightningModule):
