@@ -10,7 +10,9 @@ from __future__ import annotations
 import copy
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence, Sized
+import re
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +26,7 @@ from torch.utils.data import (
     SequentialSampler,
 )
 
-from scaffold_runtime.errors import CheckpointError
+from scaffold_runtime.errors import CheckpointError, DataError
 from scaffold_runtime.launch import rank_zero_warn
 from scaffold_runtime.seed import (
     derive_seed,
@@ -35,6 +37,9 @@ from scaffold_runtime.seed import (
     seed_generator,
     seed_generators,
 )
+
+# torch's words for data workers that died, with their process numbers.
+_DEAD_WORKERS = re.compile(r"(?<=DataLoader worker \(pid )\d+|(?<=pid\(s\) )\d+")
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,7 @@ class EpochLoader:
         self._fetched: list[Any] = []
         self._batches: Iterator[Any] = iter(())
         self._is_at_end = False
+        self._running: Callable[[], Any] = lambda: None
 
     def __len__(self) -> int:
         """Batches in an epoch.
@@ -109,7 +115,9 @@ class EpochLoader:
         self._iterated.generator = torch.Generator().manual_seed(
             derive_seed(self._sharding.seed, epoch, self._sharding.rank)
         )
-        return iter(self._iterated)
+        iterator = iter(self._iterated)
+        self._running = weakref.ref(iterator)
+        return iterator
 
     def batch_indices(self, epoch: int = 0) -> list[Any] | None:
         """Positions in the data set of each batch's samples; None where the order is not ours."""
@@ -122,6 +130,27 @@ class EpochLoader:
         """Let an iterator whose batches are all taken come to its end, where it may reset."""
         if taken == self.length:
             next(batches, None)
+
+    def lost_samples(self, error: BaseException) -> DataError | None:
+        """The error of a data worker that died, with the samples it had yet to deliver."""
+        iterator, order = self._running(), self._order
+        pids = [int(number) for number in _DEAD_WORKERS.findall(str(error))]
+        if iterator is None or order is None or not pids:
+            return None
+        workers = [
+            w for w, process in enumerate(iterator._workers) if process.pid in pids
+        ]
+        held = {
+            task for task, info in iterator._task_info.items() if info[0] in workers
+        }
+        batches = enumerate(order.own_batches() if order.is_ours else [], -order.skip)
+        samples = [batch for task, batch in batches if task in held]
+        return DataError(
+            f"Data worker {', '.join(map(str, workers))} (process"
+            f" {', '.join(map(str, pids))}) died while it held the samples"
+            f" {samples or 'of ' + str(len(held)) + ' batches'}: look at these, at the"
+            " memory that is free, or use num_workers=0 to see the error itself."
+        )
 
     def close(self) -> None:
         """Let persistent workers go now: found by the garbage collector they hang for 10 s."""
@@ -237,7 +266,7 @@ class _Order:
         self._samples = len(source.dataset) if isinstance(source.dataset, Sized) else -1
         self._seed = sharding.seed
         self._global_batch = (source.batch_size or 1) * sharding.world_size
-        self._epoch = self._skip = 0
+        self._epoch = self.skip = 0
         self._saved: dict[str, Any] = {}
         self._drawn_from: list[Any] = []
         self._data_generators: list[Any] = []
@@ -260,7 +289,7 @@ class _Order:
         """
         if skip:
             self._refuse_other_data()
-        self._epoch, self._skip = epoch, skip
+        self._epoch, self.skip = epoch, skip
         restore_generators(self._generators, self._saved.get("drawn_from", []))
         self._drawn_from, self._saved = generator_states(self._generators), {}
 
@@ -291,7 +320,7 @@ class _Order:
     def __iter__(self) -> Iterator[Any]:
         if self.is_ours:
             batches: Iterator[Any] = itertools.islice(
-                self.own_batches(), self._skip, None
+                self.own_batches(), self.skip, None
             )
         else:
             batches = self._users_batches()
@@ -303,7 +332,7 @@ class _Order:
         """The user's batches; the sampler may draw at any time, apart from everybody."""
         restore_generators(self._generators, self._drawn_from)
         batches = draw_apart(self.sampler, derive_seed(self._seed, self._epoch))
-        for _ in range(self._skip):
+        for _ in range(self.skip):
             next(batches, None)
         return batches
 

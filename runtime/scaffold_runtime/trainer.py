@@ -362,10 +362,13 @@ class Trainer:
 
     def close_loaders(self) -> None:
         """End the data workers that outlive an epoch."""
-        train = [self.train_loader] if self.train_loader is not None else []
-        evaluation_loaders = self.val_loaders + self.test_loaders + self.predict_loaders
-        for loader in train + evaluation_loaders:
+        for loader in self.loaders_in_use():
             loader.close()
+
+    def loaders_in_use(self) -> list[EpochLoader]:
+        """Every loader of the run."""
+        train = [self.train_loader] if self.train_loader is not None else []
+        return train + self.val_loaders + self.test_loaders + self.predict_loaders
 
     def forget_loaders(self) -> None:
         """Every fit asks for its loaders anew."""

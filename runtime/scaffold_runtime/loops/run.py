@@ -60,7 +60,10 @@ def running(
     except (KeyboardInterrupt, RunStopped) as interruption:
         _interrupt(trainer, interruption)
     except BaseException as error:
-        _fail(trainer, error)
+        lost = _lost_samples(trainer, error)
+        _fail(trainer, lost or error)
+        if lost is not None:
+            raise lost from error
         raise
     finally:
         trainer.close_loaders()
@@ -257,6 +260,12 @@ def _interrupt(trainer: Trainer, interruption: BaseException) -> None:
     _fail(trainer, interruption)
     code = interruption.exit_code if isinstance(interruption, RunStopped) else 130
     sys.exit(code)
+
+
+def _lost_samples(trainer: Trainer, error: BaseException) -> UserError | None:
+    """What a data worker that died took with it, if that is the error."""
+    found = [loader.lost_samples(error) for loader in trainer.loaders_in_use()]
+    return next(filter(None, found), None) if isinstance(error, RuntimeError) else None
 
 
 def _fail(trainer: Trainer, error: BaseException) -> None:
