@@ -21,7 +21,9 @@ def test_its_last_step_runs_the_project_s_tests(growing: Path) -> None:
     _, python, install, test = steps
     assert python["with"]["python-version"] == "3.11"
     assert (growing / install["run"].split()[-1]).is_file()
-    assert "tests collected" in run(growing, *test["run"].split(), "--collect-only", "-q")
+    assert "tests collected" in run(
+        growing, *test["run"].split(), "--collect-only", "-q"
+    )
 
 
 def test_actions_are_pinned_by_hash(growing: Path) -> None:

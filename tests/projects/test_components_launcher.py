@@ -39,19 +39,22 @@ def test_slurm_goes_on_after_a_job_was_preempted(growing: Path, tmp_path: Path) 
     for name, line in {"srun": 'exec "$@"', "scontrol": "echo localhost"}.items():
         (tmp_path / name).write_text(f"#!/bin/sh\n{line}\n")
         (tmp_path / name).chmod(0o755)
-    cluster = {
-        "PATH": f"{tmp_path}:{TOOLS}:/usr/bin:/bin",
-        "SLURM_SUBMIT_DIR": str(growing),
-        "SLURM_JOB_ID": "1",
-        "SLURM_JOB_NODELIST": "localhost",
-        "SLURM_NNODES": "1",
-    }
-    job = ["bash", "launch/slurm.sh", *DEBUG]
+
+    def restarted(*words: str) -> str:
+        return run(
+            growing,
+            *("bash", "launch/slurm.sh", *DEBUG, *words),
+            PATH=f"{tmp_path}:{TOOLS}:/usr/bin:/bin",
+            SLURM_SUBMIT_DIR=str(growing),
+            SLURM_JOB_ID="1",
+            SLURM_JOB_NODELIST="localhost",
+            SLURM_NNODES="1",
+            SLURM_RESTART_COUNT="1",
+        )
+
     # Preempted before the first checkpoint: there is nothing to go on from.
-    run(growing, *job, **cluster, SLURM_RESTART_COUNT="1")
-    longer = ["--trainer.max_epochs", "3"]
-    printed = run(growing, *job, *longer, **cluster, SLURM_RESTART_COUNT="1")
-    assert "last.ckpt" in printed
+    assert "last.ckpt" not in restarted()
+    assert "last.ckpt" in restarted("--trainer.max_epochs", "3")
     script = (growing / "launch" / "slurm.sh").read_text()
     directives = dict(re.findall(r"^#SBATCH --([\w-]+)=?(\S*)$", script, re.M))
     assert (directives["nodes"], directives["cpus-per-task"]) == ("8", "8")
@@ -71,7 +74,10 @@ def test_kubernetes_starts_one_process_for_each_gpu(growing: Path) -> None:
     command = container["command"]
     assert f"--rdzv-endpoint={job['metadata']['name']}-0.{name}:29500" in command
     assert pod["subdomain"] == name
-    here = {"--nnodes=3": "--nnodes=1", "--trainer.num_nodes=3": "--trainer.num_nodes=1"}
+    here = {
+        "--nnodes=3": "--nnodes=1",
+        "--trainer.num_nodes=3": "--trainer.num_nodes=1",
+    }
     local = [here.get(word, word) for word in command]
     local[local.index(next(w for w in local if "endpoint" in w))] = "--standalone"
     run(growing, *local, *DEBUG)
@@ -84,4 +90,6 @@ def test_without_launch_files_the_section_is_made(growing: Path) -> None:
     before, _, _ = text.partition("## Scale")
     readme.write_text(before)
     add("launcher", "torchrun")
-    assert readme.read_text().startswith(f"{before.rstrip()}\n\n## Scale\n\n```sh\nbash ")
+    assert readme.read_text().startswith(
+        f"{before.rstrip()}\n\n## Scale\n\n```sh\nbash "
+    )
