@@ -1,6 +1,6 @@
 """The command line of a project: `CLI(Model, Data)` in a script, as LightningCLI users know it."""
 
-from scaffold_runtime.cli.command_line import CLI
+from scaffold_runtime.cli.command_line import CLI, ArgsType
 from scaffold_runtime.cli.parser import (
     ArgumentParser,
     LRSchedulerCallable,
@@ -14,6 +14,7 @@ LightningCLI = CLI
 
 __all__ = [
     "CLI",
+    "ArgsType",
     "ArgumentParser",
     "LRSchedulerCallable",
     "LightningArgumentParser",

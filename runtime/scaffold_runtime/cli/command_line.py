@@ -33,6 +33,8 @@ from scaffold_runtime.seed import seed_everything
 from scaffold_runtime.trainer import Trainer
 
 DEFAULT_CONFIG = "configs/default.yaml"
+# Words of a command line, or a config, in place of this process' own words.
+ArgsType = list[str] | dict[str, Any] | Namespace | None
 LOADERS = {"dataloaders", "train_dataloaders", "val_dataloaders"}
 
 
@@ -91,7 +93,7 @@ class CLI:
         parser_class: type[ArgumentParser] = ArgumentParser,
         subclass_mode_model: bool = False,
         subclass_mode_data: bool = False,
-        args: list[str] | dict[str, Any] | Namespace | None = None,
+        args: ArgsType = None,
         run: bool = True,
         auto_configure_optimizers: bool = True,
         allow: list[str] | None = None,
@@ -212,11 +214,7 @@ class CLI:
         """Give optimizers and schedulers to the arguments that they are linked to."""
         link_choices(parser)
 
-    def parse_arguments(
-        self,
-        parser: ArgumentParser,
-        args: list[str] | dict[str, Any] | Namespace | None,
-    ) -> None:
+    def parse_arguments(self, parser: ArgumentParser, args: ArgsType) -> None:
         """Read the command line, or `args`, into `config`."""
         if isinstance(args, (dict, Namespace)):
             self.config = parser.parse_object(translate(args))

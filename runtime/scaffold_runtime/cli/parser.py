@@ -187,7 +187,9 @@ class ArgumentParser(jsonargparse.ArgumentParser):
         self._entitle(nested_key, cls)
         return added
 
-    def link_arguments(self, source: Any, target: str, *args: Any, **kwargs: Any) -> None:
+    def link_arguments(
+        self, source: Any, target: str, *args: Any, **kwargs: Any
+    ) -> None:
         """Link arguments; `model.classes` is meant whether or not the class is chosen."""
         key, _, argument = target.partition(".")
         if key in self.subclass_keys and not argument.startswith("init_args."):

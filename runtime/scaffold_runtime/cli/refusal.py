@@ -34,9 +34,13 @@ def explain(message: str, parser: ArgumentParser) -> str:
     ]
     # A union reports on each of its types; the first is the one that was meant.
     for found, sentence in sorted(in_classes, key=lambda pair: pair[0].start()):
-        return _ended(sentence(found))
+        return _ended(
+            found.expand(sentence) if isinstance(sentence, str) else sentence(found)
+        )
     for pattern, explanation in EXPLANATIONS:
         if found := re.search(pattern, message, re.DOTALL):
+            if isinstance(explanation, str):
+                return _ended(found.expand(explanation))
             return _ended(explanation(found, parser))
     return _ended(_one_line(message))
 
@@ -47,11 +51,6 @@ def explain(message: str, parser: ArgumentParser) -> str:
 def _unknown_argument(found: re.Match[str]) -> str:
     path, argument = found.groups()
     return f"{path} has no argument {argument}{_meant(argument, _arguments_of(path))}"
-
-
-def _missing_argument(found: re.Match[str]) -> str:
-    path, argument = found.groups()
-    return f"{path} needs {argument}: give it among its init_args"
 
 
 def _wrong_argument(found: re.Match[str]) -> str:
@@ -72,7 +71,10 @@ def _failed_import(found: re.Match[str]) -> str:
 CLASS = r"Problem with given class_path '([^']+)':\s+"
 ABOUT_CLASSES = (
     (r"Option '([^']+)' is not accepted", _unknown_argument),
-    (r"the following arguments are required: ([\w.]+)", _missing_argument),
+    (
+        r"the following arguments are required: ([\w.]+)",
+        r"\1 needs \2: give it among its init_args",
+    ),
     (
         r"Parser key \"([^\"]+)\":\s+Expected an? ([^\n]+)\. Got value: ([^\n]+)",
         _wrong_argument,
@@ -116,13 +118,6 @@ def _unknown_key(found: re.Match[str], parser: ArgumentParser) -> str:
     return f"{key} is no key of the config{_meant(key, _keys(parser))}"
 
 
-def _missing_key(found: re.Match[str], parser: ArgumentParser) -> str:
-    key = found[1].split(",")[0].strip()
-    command, _, rest = key.partition(".")
-    key = rest if command in ("fit", "validate", "test", "predict") else key
-    return f"{key} is required: give --{key}, or write it into the config"
-
-
 def _wrong_class(found: re.Match[str], parser: ArgumentParser) -> str:
     key, path, base, value = found.groups()
     return f"{key} takes a {base}, and {path or value} is none"
@@ -140,29 +135,9 @@ def _wrong_value(found: re.Match[str], parser: ArgumentParser) -> str:
     return f"{key} must be {_type_names(expected)}, and it is {_one_line(value)!r}"
 
 
-def _missing_value(found: re.Match[str], parser: ArgumentParser) -> str:
-    return f"{found[1]} needs a value"
-
-
-def _no_keys(found: re.Match[str], parser: ArgumentParser) -> str:
-    return f"{found[1]} takes keys or the name of a config file, not {found[2]}"
-
-
-def _missing_config(found: re.Match[str], parser: ArgumentParser) -> str:
-    return f"there is no config file {found[1]}"
-
-
-def _no_file(found: re.Match[str], parser: ArgumentParser) -> str:
-    return f"{found[1]} is no config file that can be read"
-
-
 def _broken_config(found: re.Match[str], parser: ArgumentParser) -> str:
     reason = re.sub(r'in "<[^"]*>", (line \d+).*?(?=\n|$)', r"in \1", found[1])
     return f"the config cannot be read, {_one_line(reason.rstrip(' ^'))}"
-
-
-def _no_mapping(found: re.Match[str], parser: ArgumentParser) -> str:
-    return "the config holds no keys: it must be like 'trainer: {max_epochs: 3}'"
 
 
 def _no_command(found: re.Match[str], parser: ArgumentParser) -> str:
@@ -181,7 +156,11 @@ EXPLANATIONS = (
     (r"Subcommand '[^']+' does not accept option '([^']+)'", _unknown_key),
     (r"Group '([^']+)' does not accept option '([^']+)'", _unknown_key),
     (r"Option '([^']+)' is not accepted", _unknown_key),
-    (r"the following arguments are required: ([^\n]+)", _missing_key),
+    (
+        r"the following arguments are required: (?:(?:fit|validate|test|predict)\.)?"
+        r"([\w.]+)",
+        r"\1 is required: give --\1, or write it into the config",
+    ),
     (
         KEY + r".*Import path (?:(\S+) )?does not correspond to a subclass of (\w+)"
         r".*Given value: ([^\n]+)",
@@ -190,12 +169,21 @@ EXPLANATIONS = (
     (KEY + r".*Expected a dot import path string: ([^\n]+)", _unknown_class),
     (KEY + r".*Subtypes: \[([^\n]+)\]\n.*Given value: ([^\n]+)", _wrong_value),
     (KEY + r":\s+Expected an? (.+?)\. Got value: ([^\n]+)", _wrong_value),
-    (KEY + r".*Unable to load config ('[^\n]*')", _no_keys),
-    (r"argument (--\S+): expected one argument", _missing_value),
-    (r"File does not exist: '([^']+)'", _missing_config),
-    (r"Path is not (?:a file|readable): '([^']+)'", _no_file),
+    (
+        KEY + r".*Unable to load config ('[^\n]*')",
+        r"\1 takes keys or the name of a config file, not \2",
+    ),
+    (r"argument (--\S+): expected one argument", r"\1 needs a value"),
+    (r"File does not exist: '([^']+)'", r"there is no config file \1"),
+    (
+        r"Path is not (?:a file|readable): '([^']+)'",
+        r"\1 is no config file that can be read",
+    ),
     (r"Problems parsing config: (.+)", _broken_config),
-    (r"Unexpected config:", _no_mapping),
+    (
+        r"Unexpected config:",
+        "the config holds no keys: it must be like 'trainer: {max_epochs: 3}'",
+    ),
     (r"expected \"subcommand\" to be one of \{([^}]+)\}", _no_command),
     (
         r"argument subcommand: invalid choice: '([^']+)' \(choose from ([^)]+)\)",
@@ -216,7 +204,8 @@ def _keys(parser: ArgumentParser) -> Iterator[str]:
 def _arguments_of(path: str) -> list[str]:
     """Names of the arguments of a class that is imported already."""
     module, _, name = path.rpartition(".")
-    return list(inspect.signature(getattr(sys.modules[module], name)).parameters)
+    cls = getattr(sys.modules.get(module), name, object)
+    return list(inspect.signature(cls).parameters)
 
 
 def _meant(word: str, known: Iterable[str], dashes: str = "") -> str:
