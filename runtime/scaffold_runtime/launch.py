@@ -10,6 +10,7 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,8 @@ from scaffold_runtime.errors import MisconfigurationError
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+LOOPBACK = "127.0.0.1"
 
 log = logging.getLogger("scaffold_runtime")
 log.setLevel(logging.INFO)
@@ -157,14 +160,16 @@ def start_workers(processes: int) -> NoReturn:
             " interactive session: put the code in a file, or use devices=1."
         )
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    if sys.platform == "linux":
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
         nproc_per_node=processes,
         run_id=uuid.uuid4().hex,
-        rdzv_backend="c10d",
-        rdzv_endpoint="127.0.0.1:0",
-        local_addr="127.0.0.1",
+        rdzv_backend=_register_loopback(),
+        rdzv_endpoint=LOOPBACK,
+        local_addr=LOOPBACK,
         max_restarts=0,
         monitor_interval=0.1,
         signals_to_handle="SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1",
@@ -182,6 +187,43 @@ def start_workers(processes: int) -> NoReturn:
     except SignalException as stop:
         sys.exit(130 if stop.sigval == signal.SIGINT else 143)
     sys.exit(0)
+
+
+def _register_loopback() -> str:
+    """The name of a rendezvous that nobody outside this machine can reach.
+
+    torch's own listen on every address, whatever the endpoint says.
+    """
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
+    from torch.distributed.elastic.rendezvous import (
+        RendezvousHandler,
+        RendezvousParameters,
+        rendezvous_handler_registry,
+    )
+    from torch.distributed.elastic.rendezvous.static_tcp_rendezvous import (
+        StaticTCPRendezvous,
+    )
+
+    class Loopback(StaticTCPRendezvous):
+        def get_backend(self) -> str:
+            return "loopback"
+
+    def create(parameters: RendezvousParameters) -> RendezvousHandler:
+        listener = socket.create_server((LOOPBACK, 0))
+        port = listener.getsockname()[1]
+        handler = Loopback(LOOPBACK, port, 0, 1, parameters.run_id, 900)
+        handler._store = TCPStore(
+            LOOPBACK,
+            port,
+            is_master=True,
+            multi_tenant=True,
+            wait_for_workers=False,
+            master_listen_fd=listener.detach(),
+        )
+        return handler
+
+    rendezvous_handler_registry.register("loopback", create)
+    return "loopback"
 
 
 def _exit_code(codes: list[int]) -> int:

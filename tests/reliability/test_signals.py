@@ -137,6 +137,28 @@ def test_a_second_signal_ends_at_once(tmp_path):
     assert not list((tmp_path / "kept").glob("*.part"))
 
 
+def addresses_listened_on(pid):
+    """Local addresses of a process' listening sockets, from the kernel's tables."""
+    links = (os.readlink(fd) for fd in Path(f"/proc/{pid}/fd").iterdir())
+    sockets = {link.removeprefix("socket:[")[:-1] for link in links if "socket" in link}
+    for table in ("tcp", "tcp6"):
+        for row in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+            words = row.split()
+            if words[3] == "0A" and words[9] in sockets:  # 0A: it listens
+                yield words[1].partition(":")[0]
+
+
+@pytest.mark.full
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_nobody_outside_this_machine_can_reach_a_run(tmp_path):
+    process = start(tmp_path, 2, 0.5)
+    workers = [pid_in_training(tmp_path, each, process) for each in (0, 1)]
+    for pid in (process.pid, *workers):
+        assert set(addresses_listened_on(pid)) == {"0100007F"}  # 127.0.0.1
+    process.terminate()
+    finish(process)
+
+
 @pytest.mark.parametrize("rank", EITHER_RANK)
 def test_a_rank_that_dies_is_named(rank, tmp_path):
     process = start(tmp_path, 2)
@@ -192,8 +214,8 @@ def test_a_second_run_in_one_folder_is_refused_and_a_killed_one_is_not_in_the_wa
     tmp_path,
 ):
     (tmp_path / "kept").mkdir()
-    first = start(tmp_path)
-    pid = pid_in_training(tmp_path, 0, first)
+    first = start(tmp_path, 1, 3.0)
+    pid = pid_in_training(tmp_path, 0, first, steps=1)
     code, words, _ = finish(start(tmp_path))
     assert code == 1
     assert f"belongs to a run that is going on (process {pid} on" in words

@@ -95,6 +95,18 @@ def test_it_says_why_it_ended_and_where_it_goes_on(tmp_path, caplog):
     assert f"goes on from {tmp_path / 'kept' / 'last.ckpt'}" in caplog.text
 
 
+@pytest.mark.parametrize(("number", "asked"), [("SIGUSR1", True), ("SIGTERM", False)])
+def test_slurm_is_asked_to_run_the_job_again(number, asked, tmp_path, monkeypatch):
+    scontrol, told = tmp_path / "scontrol", tmp_path / "told"
+    scontrol.write_text(f"#!/bin/sh\necho $@ > {told}\n")
+    scontrol.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    stopped(tmp_path, getattr(signal, number), 3)
+    assert told.exists() == asked
+    assert not asked or told.read_text() == "requeue 17\n"
+
+
 def test_handlers_are_put_back():
     before = signal.getsignal(signal.SIGTERM)
     with StopSignals():
