@@ -79,6 +79,11 @@ def plan_step(trainer: Trainer) -> StepPlan:
 def _refuse_for_manual(trainer: Trainer) -> None:
     """Flags that would be ignored are refused."""
     name = type(trainer.module).__name__
+    if not trainer.strategy.allows_manual_optimization:
+        raise MisconfigurationError(
+            f"{name} is optimized manually, and strategy={trainer.strategy.name!r} shares"
+            " gradients only after a step: use strategy='ddp'."
+        )
     if trainer.gradient_clip_val:
         raise MisconfigurationError(
             f"{name} is optimized manually, so gradient_clip_val={trainer.gradient_clip_val}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import pickle
 from collections.abc import Callable, Iterable
 from datetime import timedelta
@@ -30,11 +31,13 @@ class Strategy:
         place: where this process stands.
         root_device: the device of this process.
         allows_inference_mode: evaluation may run under `torch.inference_mode`.
+        allows_manual_optimization: a backward pass may run inside the step.
     """
 
     name = "single_device"
     distributed = False
     allows_inference_mode = True
+    allows_manual_optimization = True
 
     def __init__(self) -> None:
         self.place = ProcessPlace()
@@ -164,8 +167,16 @@ class ProcessGroupStrategy(Strategy):
             store = dist.distributed_c10d._get_default_store()
             self.heartbeat = Heartbeat(store, place.rank, place.world_size)
 
+    def release(self) -> None:
+        """Let go of what holds on to the process group."""
+
     def _leave(self) -> None:
-        """Leave the process group when the process ends; its threads would abort it."""
+        """Leave the process group when the process ends; its threads would abort it.
+
+        The group's threads end with its last reference, of which a DDP module has one.
+        """
+        self.release()
+        gc.collect()
         if dist.is_initialized():
             dist.destroy_process_group()
 

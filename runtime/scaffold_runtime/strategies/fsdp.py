@@ -54,6 +54,7 @@ class FSDPStrategy(ProcessGroupStrategy):
 
     name = "fsdp"
     allows_inference_mode = False  # gathered parameters are used again in training
+    allows_manual_optimization = False  # gradients are shared when the step has ended
 
     def __init__(
         self,
