@@ -7,7 +7,8 @@ import os
 import pickle
 import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,52 @@ def write_checkpoint(content: Mapping[str, Any], path: str | os.PathLike[str]) -
     finally:
         with suppress(OSError):
             staged.unlink()
+
+
+class BackgroundWriter:
+    """Does file work in a thread of its own, one after the other; the process waits for it.
+
+    After an error what was to follow is left undone, and the error waits for `check`.
+    """
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(max_workers=1)
+        self._last: Future[None] | None = None
+        self._error: Exception | None = None
+
+    def submit(self, work: Callable[[], object]) -> None:
+        """Add work to what is to be done."""
+        self._last = self._pool.submit(self._run, work)
+
+    def _run(self, work: Callable[[], object]) -> None:
+        if self._error is None:
+            try:
+                work()
+            except Exception as error:
+                self._error = error
+
+    def check(self) -> None:
+        """Raise the error of work that has failed."""
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+    def finish(self) -> None:
+        """Wait until everything is done, and raise the error of what has failed."""
+        if self._last is not None:
+            self._last.result()
+        self.check()
+
+
+def copy_to_cpu(value: Any) -> Any:
+    """A copy of a nest of plain data, which training may go on to change."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, Mapping):
+        return {key: copy_to_cpu(item) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(map(copy_to_cpu, value))
+    return value
 
 
 def remove_staged(folder: str | os.PathLike[str]) -> None:

@@ -19,7 +19,7 @@ from scaffold_runtime.callbacks import (
     ProgressBar,
     RichProgressBar,
 )
-from scaffold_runtime.checkpoint import write_checkpoint
+from scaffold_runtime.checkpoint import BackgroundWriter, copy_to_cpu, write_checkpoint
 from scaffold_runtime.data import DataModule
 from scaffold_runtime.engine import Engine
 from scaffold_runtime.errors import MisconfigurationError
@@ -558,13 +558,17 @@ class Trainer:
     # --- checkpoints ------------------------------------------------------------------
 
     def save_checkpoint(
-        self, filepath: str | os.PathLike[str], weights_only: bool = False
+        self,
+        filepath: str | os.PathLike[str],
+        weights_only: bool = False,
+        writer: BackgroundWriter | None = None,
     ) -> None:
         """Write a checkpoint of the run; every rank must call it.
 
         Args:
             filepath: the file.
             weights_only: leave out optimizers, schedulers and callbacks.
+            writer: who writes a copy of the state while training goes on.
 
         Raises:
             CheckpointError: it could not be written; what was there before is unharmed.
@@ -582,7 +586,11 @@ class Trainer:
             if self.fitting:
                 self.lock.acquire(self.checkpoint_folder())
 
-        self.engine.on_rank_zero(write)
+        if writer is None:
+            self.engine.on_rank_zero(write)
+        elif self.is_global_zero:
+            content = copy_to_cpu(content)
+            writer.submit(write)
 
     def checkpoint_folder(self) -> str | None:
         """Folder of the first ModelCheckpoint, None without one."""

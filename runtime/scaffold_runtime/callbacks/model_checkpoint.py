@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from scaffold_runtime.callbacks.checkpoint import Checkpoint
+from scaffold_runtime.checkpoint import BackgroundWriter
 from scaffold_runtime.errors import (
     CheckpointError,
     MisconfigurationError,
@@ -81,6 +82,8 @@ class ModelCheckpoint(Checkpoint):
         save_on_train_epoch_end: write at the end of the training epoch rather than of
             validation; by default whichever is the last of the two.
         enable_version_counter: where the name is taken, append `-v1`, `-v2`, ...
+        save_async: write in the background; training stands still for a copy in memory
+            only, and an error is raised at the next step.
 
     Attributes:
         best_model_path: file with the best value; the newest without `monitor`.
@@ -120,6 +123,7 @@ class ModelCheckpoint(Checkpoint):
         every_n_epochs: int | None = None,
         save_on_train_epoch_end: bool | None = None,
         enable_version_counter: bool = True,
+        save_async: bool = False,
     ) -> None:
         self.dirpath = _absolute(dirpath)
         self.filename, self.auto_insert_metric_name = filename, auto_insert_metric_name
@@ -134,6 +138,8 @@ class ModelCheckpoint(Checkpoint):
         self._train_time_interval = train_time_interval
         self._save_on_train_epoch_end = save_on_train_epoch_end
         self._enable_version_counter = enable_version_counter
+        self.save_async = save_async
+        self._writer: BackgroundWriter | None = None
         self._worst = torch.tensor(math.inf if mode == "min" else -math.inf)
         self.kth_value, self.kth_best_model_path = self._worst, ""
         self.best_k_models: Metrics = {}
@@ -158,6 +164,10 @@ class ModelCheckpoint(Checkpoint):
             ),
             (self.mode in ("min", "max"), f"mode={self.mode!r} must be 'min' or 'max'"),
             (k >= -1, f"save_top_k={k} must be how many to keep, or -1 for all"),
+            (
+                not (self.save_async and self.save_last == "link"),
+                "save_async=True cannot link to what is not written: use save_last=True",
+            ),
             (k <= 1 or self.monitor, f"save_top_k={k} needs monitor=, what to rank by"),
         ]
         for holds, message in rules:
@@ -202,6 +212,8 @@ class ModelCheckpoint(Checkpoint):
     def setup(self, trainer: Trainer, pl_module: Module, stage: str) -> None:
         """Decide the folder, on rank 0 for all."""
         self.dirpath = trainer.engine.broadcast(self._resolve_dirpath(trainer))
+        if self.save_async and stage == "fit":
+            self._writer = BackgroundWriter()
         taken = os.path.isdir(self.dirpath) and os.listdir(self.dirpath)
         if taken and stage == "fit" and self.save_top_k != 0:
             rank_zero_warn(f"Checkpoint folder {self.dirpath} exists and is not empty.")
@@ -223,6 +235,8 @@ class ModelCheckpoint(Checkpoint):
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Module, *_: Any) -> None:
         """Save by steps or time, or let it wait for the validation that follows."""
+        if self._writer is not None:
+            self._writer.check()
         every, interval = self._every_n_train_steps, self._train_time_interval
         if not (every and trainer.global_step % every == 0):
             if interval is None or not self._time_is_up(trainer, interval):
@@ -277,11 +291,25 @@ class ModelCheckpoint(Checkpoint):
         """Write `last` where nothing was saved in the whole run."""
         if not self._last_checkpoint_saved and not trainer.fast_dev_run:
             self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
+        self.finish_writing()
+
+    def finish_writing(self) -> None:
+        """Wait for what is written in the background.
+
+        Raises:
+            CheckpointError: it could not be written.
+        """
+        if self._writer is not None:
+            self._writer.finish()
 
     def on_exception(
         self, trainer: Trainer, pl_module: Module, exception: BaseException
     ) -> None:
         """Save what there is and is sound, where `save_on_exception` asks for it."""
+        try:
+            self.finish_writing()
+        except CheckpointError as error:
+            rank_zero_warn(str(error))
         sound = not isinstance(exception, NonFiniteError)
         if sound and self.save_on_exception and not self._should_skip_saving(trainer):
             candidates = self._monitor_candidates(trainer)
@@ -289,6 +317,7 @@ class ModelCheckpoint(Checkpoint):
             self._save_checkpoint(trainer, filepath)
             self._save_last_checkpoint(trainer, candidates)
             rank_zero_info(f"Saved {filepath} after a {type(exception).__name__}.")
+            self.finish_writing()
 
     def _should_skip_saving(self, trainer: Trainer) -> bool:
         """No save in a trial run, outside fit, or twice for one step."""
@@ -401,7 +430,8 @@ class ModelCheckpoint(Checkpoint):
 
     def _save_checkpoint(self, trainer: Trainer, filepath: str) -> None:
         """Write the file and tell the loggers."""
-        trainer.save_checkpoint(filepath, self.save_weights_only)
+        writer = () if self._writer is None else (self._writer,)
+        trainer.save_checkpoint(filepath, self.save_weights_only, *writer)
         self._last_global_step_saved = trainer.global_step
         self._last_checkpoint_saved = filepath
         for logger in trainer.loggers if trainer.is_global_zero else ():
@@ -474,8 +504,10 @@ class ModelCheckpoint(Checkpoint):
         resumed = trainer.ckpt_path and Path(trainer.ckpt_path).absolute() == path
         inside = Path(self.dirpath or "").absolute() in path.parents
         if inside and not resumed and trainer.is_global_zero:
-            crash_point("model_checkpoint.removing")
-            _delete(previous)
+            if self._writer is None:
+                _delete(previous)
+            else:
+                self._writer.submit(lambda: _delete(previous))
 
     def to_yaml(self, filepath: str | os.PathLike[str] | None = None) -> None:
         """Write `best_k_models` as YAML, by default into `dirpath`."""
@@ -504,6 +536,7 @@ def _absolute(dirpath: str | os.PathLike[str] | None) -> str | None:
 
 def _delete(path: str) -> None:
     """Delete a file, a link or a folder; nothing where there is none."""
+    crash_point("model_checkpoint.removing")
     if os.path.isdir(path) and not os.path.islink(path):
         shutil.rmtree(path)
     elif os.path.lexists(path):

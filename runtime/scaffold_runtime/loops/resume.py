@@ -292,6 +292,8 @@ def save_and_stop(trainer: Trainer) -> None:
     """
     signal_number = trainer.stop_signal or trainer.signals.received
     folder = trainer.checkpoint_folder()
+    for callback in trainer.checkpoint_callbacks:
+        callback.finish_writing()
     if folder is not None and not trainer.fast_dev_run:
         path = Path(folder) / "last.ckpt"
         trainer.checkpoint_callback.last_model_path = str(path)  # type: ignore[union-attr]

@@ -46,6 +46,7 @@ def fit(trainer: Trainer) -> None:
     loading.load_training_data(trainer)
     progress = trainer.progress  # a batch above 0: a resumed run has an epoch to finish
     if trainer.num_training_batches == 0 or (not progress.batch and is_done(trainer)):
+        resume_epoch(trainer)  # a finished run gets its metrics and random state back
         return
     trainer.enable_validation = loading.can_validate(trainer)
     if loading.validates_in_epoch(trainer):
@@ -85,7 +86,6 @@ def train_epoch(trainer: Trainer) -> None:
     assert trainer.train_loader is not None
     batches = resume_epoch(trainer)
     if batches is None:
-        trainer.recorder.reset()
         hooks.call("on_train_epoch_start")
         batches = trainer.train_loader.iterate(progress.epoch)
     if progress.phase in (Phase.BATCH_DONE, Phase.VALIDATED):
