@@ -181,7 +181,7 @@ def verify_checkpoint(path: Path) -> None:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
+            damaged = archive.testzip() or _false_folder(archive)
     except Exception as error:  # damaged bytes make zipfile raise almost anything
         raise DamagedCheckpointError(
             f"The checkpoint {path} is damaged ({error}): use an earlier one."
@@ -191,6 +191,12 @@ def verify_checkpoint(path: Path) -> None:
             f"The checkpoint {path} is damaged (the checksum of {damaged} is wrong):"
             " use an earlier one."
         )
+
+
+def _false_folder(archive: zipfile.ZipFile) -> str | None:
+    """An entry whose attributes say folder: torch would take memory as it is for its content."""
+    folders = (i.filename for i in archive.infolist() if i.external_attr & 0x10)
+    return next(folders, None)
 
 
 def check_shapes(module: nn.Module, state: Mapping[str, Any], path: str) -> None:
