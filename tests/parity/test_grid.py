@@ -142,6 +142,8 @@ def without_known_differences(scenario: Scenario) -> Scenario:
         checkpoint.pop("monitor", None)
         checkpoint.pop("save_top_k", None)
     trainer = dict(scenario.trainer)
+    if scenario.val_log.get("on_step"):
+        trainer.pop("reload_dataloaders_every_n_epochs", None)
     if trainer.get("check_val_every_n_epoch", 1) is None:
         if trainer.get("val_check_interval") == 1.0:
             trainer.pop("val_check_interval")

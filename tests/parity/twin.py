@@ -250,6 +250,9 @@ def _module_class(L: Any, scenario: Scenario, record: Record) -> type:
         def on_train_batch_start(self, batch, batch_idx):
             return -1 if batch_idx == scenario.skips else None
 
+        def on_train_start(self):
+            self.log("start", 5.0)
+
         def on_train_epoch_end(self):
             self.log("epoch_value", float(self.trainer.current_epoch))
 

@@ -53,6 +53,7 @@ def fit(trainer: Trainer) -> None:
         trainer.begin_stage("validate")
         loading.load_validation_data(trainer)
     trainer.begin_stage("train")
+    trainer.shows_epoch = True
     trainer.hooks.call("on_train_start")
     while progress.batch or not is_done(trainer):
         train_epoch(trainer)

@@ -81,6 +81,15 @@ def test_flags_that_manual_optimization_would_ignore_are_refused(
         make_trainer(max_epochs=1, **arguments).fit(Manual())
 
 
+def test_manual_optimization_of_shards_is_refused(make_trainer):
+    trainer = make_trainer(max_epochs=1, strategy="fsdp")
+    try:
+        with pytest.raises(L.MisconfigurationError, match="'ddp'"):
+            trainer.fit(Manual())
+    finally:
+        torch.distributed.destroy_process_group()
+
+
 def test_manual_backward_in_automatic_optimization_is_refused(net, make_trainer):
     class Mixed(net):
         def training_step(self, batch, batch_idx):

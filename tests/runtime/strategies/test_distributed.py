@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from scaffold_runtime.checkpoint import read_checkpoint
-from tests.runtime.strategies.training import WAYS, Net
+from tests.runtime.strategies.training import Net
 
 SCRIPT = Path(__file__).with_name("training.py")
 ROOT = Path(__file__).parents[3]
@@ -74,6 +74,17 @@ def test_losses_are_those_of_one_process(name, way, launch):
         assert rank[way]["steps"] == alone[way]["steps"]
 
 
+@pytest.mark.parametrize("name", ["ddp by devices", "ddp by torchrun"])
+def test_backward_passes_by_hand_share_their_gradients(name, launch):
+    _, (alone,), _ = launch("one process")
+    _, ranks, _ = launch(name)
+    assert alone["by hand"]["losses"] == alone["plain"]["losses"]
+    for rank in ranks:
+        assert rank["by hand"]["losses"] == pytest.approx(
+            alone["by hand"]["losses"], rel=1e-5
+        )
+
+
 @pytest.mark.parametrize("name", IN_TWO)
 def test_mixed_precision_stays_close_and_is_on(name, launch):
     _, (alone,), _ = launch("one process")
@@ -133,9 +144,9 @@ def test_fsdp_holds_a_slice_on_each_rank(name, launch):
 
 @pytest.mark.parametrize("name", IN_TWO)
 def test_what_follows_fit_runs_on_every_rank_and_nowhere_else(name, launch):
-    process, _, _ = launch(name)
+    process, (ways, _), _ = launch(name)
     said = [line for line in process.stdout.splitlines() if "after fit" in line]
-    expected = [f"after fit of {way}: rank {rank}" for way in WAYS for rank in (0, 1)]
+    expected = [f"after fit of {way}: rank {rank}" for way in ways for rank in (0, 1)]
     assert sorted(said) == sorted(expected)
 
 

@@ -51,6 +51,20 @@ class Net(L.LightningModule):
         return torch.optim.AdamW(self.parameters(), lr=0.01)
 
 
+class ByHand(Net):
+    """A backward pass and a step within the training step."""
+
+    def __init__(self):
+        super().__init__()
+        self.automatic_optimization = False
+
+    def training_step(self, batch, batch_idx):
+        loss = super().training_step(batch, batch_idx)
+        self.optimizers().zero_grad()
+        self.manual_backward(loss)
+        self.optimizers().step()
+
+
 def loader(world_size, shuffle):
     x = torch.sin(torch.arange(SAMPLES * 6, dtype=torch.float32)).reshape(SAMPLES, 6)
     y = torch.cos(x.sum(1, keepdim=True))
@@ -62,12 +76,13 @@ WAYS = {
     "plain": {},
     "accumulated": {"accumulate_grad_batches": 2, "gradient_clip_val": 0.05},
     "bf16": {"precision": "bf16-mixed"},
+    "by hand": {},
 }
 
 
 def run(way, arguments, folder, strategy, devices):
     L.seed_everything(11, verbose=False)
-    net = Net()
+    net = ByHand() if way == "by hand" else Net()
     keeper = ModelCheckpoint(folder / way, monitor="val_loss", save_last=True)
     trainer = L.Trainer(
         accelerator="cpu",
@@ -108,6 +123,7 @@ def main():
     results = {
         way: run(way, arguments, folder, strategy, count)
         for way, arguments in WAYS.items()
+        if not (way == "by hand" and strategy == "fsdp")
     }
     rank = os.environ.get("RANK", "0")
     (folder / f"rank-{rank}.json").write_text(json.dumps(results))
