@@ -36,20 +36,32 @@ def machine() -> str:
     versions = ", ".join(f"{peer} {importlib.metadata.version(peer)}" for peer in PEERS)
     return (
         f"{date.today()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores,"
-        f" no accelerator used, Python {platform.python_version()}, {versions}."
+        f" load average {os.getloadavg()[0]:.1f} when the run began, no accelerator used,"
+        f" Python {platform.python_version()}, {versions}."
     )
+
+
+def number(value: float) -> str:
+    """Three digits at least, and no exponent."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def row(finding: Finding) -> str:
     """One row of the Markdown table."""
     peer, ratio = finding.against, ""
     if finding.peer is not None:
-        peer = f"{finding.against}: {finding.peer:.3g} {finding.unit}"
+        peer = f"{finding.against}: {number(finding.peer)} {finding.unit}"
         ratio = f"{finding.value:.2f}"
     promise = ""
     if finding.promised is not None:
         promise = f"{finding.promised:g}, {'kept' if finding.kept else 'BROKEN'}"
-    cells = (finding.what, f"{finding.ours:.3g} {finding.unit}", peer, ratio, promise)
+    cells = (
+        finding.what,
+        f"{number(finding.ours)} {finding.unit}",
+        peer,
+        ratio,
+        promise,
+    )
     return f"| {' | '.join(cells)} |"
 
 
