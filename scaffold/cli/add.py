@@ -64,10 +64,16 @@ def _command(kind: Kind) -> Any:
         def plan(project: Project) -> Plan:
             template = choose(project.components, kind, name, variant)
             chosen = parse_sets(template, settings) | given(template, flags)
-            return plan_add(project, kind, name, template, chosen)
+            planned = plan_add(project, kind, name, template, chosen)
+            if (
+                name is None
+                and variant is None
+                and len(kind.variants) > 1
+                and not as_json
+            ):
+                print(f"variants: {', '.join(kind.variants)}")
+            return planned
 
-        if name is None and variant is None and len(kind.variants) > 1 and not as_json:
-            print(f"variants: {', '.join(kind.variants)}")
         carry_out(plan, dry_run, diff, as_json, trust)
 
     return command(kind.name, f"{kind.description}.", add, _questions(kind))
