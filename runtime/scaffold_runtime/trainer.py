@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable
 from datetime import timedelta
@@ -29,7 +30,7 @@ from scaffold_runtime.lock import RunLock
 from scaffold_runtime.loggers import CSVLogger, DummyLogger, Logger
 from scaffold_runtime.loops import evaluation, loading, resume, training
 from scaffold_runtime.loops.finite import DelayedVerdict, check_loss, settle
-from scaffold_runtime.loops.hooks import Hooks, is_overridden
+from scaffold_runtime.loops.hooks import Hooks
 from scaffold_runtime.loops.run import running
 from scaffold_runtime.loops.step_plan import StepPlan
 from scaffold_runtime.metrics import MetricRecorder, Metrics
@@ -174,9 +175,8 @@ class Trainer:
         self.overfit_batches = overfit_batches
         self.val_check_interval = _share("val_check_interval", val_check_interval)
         self.check_val_every_n_epoch = check_val_every_n_epoch
-        self.num_sanity_val_steps = (
-            2 if num_sanity_val_steps is None else num_sanity_val_steps
-        )
+        sanity = 2 if num_sanity_val_steps is None else num_sanity_val_steps
+        self.num_sanity_val_steps = math.inf if sanity == -1 else sanity
         self.log_every_n_steps = 50 if log_every_n_steps is None else log_every_n_steps
         self.accumulate_grad_batches = accumulate_grad_batches
         self.gradient_clip_val = gradient_clip_val
@@ -200,7 +200,6 @@ class Trainer:
             enable_progress_bar is not False,
             enable_model_summary is not False,
         )
-        self.returns_predictions = True
         self._start_afresh()
 
     # --- construction -----------------------------------------------------------------
@@ -350,12 +349,11 @@ class Trainer:
         self.lr_scheduler_configs: list[SchedulerConfig] = []
         self.recorder = self.train_recorder = self.eval_recorder = _idle_recorder()
         self.ckpt_path: str | None = None
-        self.num_training_batches: int | float = float("inf")
+        self.num_training_batches: int | float = math.inf
         self.num_test_batches: list[int | float] = []
         self.num_predict_batches: list[int | float] = []
         self.test_loaders: list[EpochLoader] = []
         self.predict_loaders: list[EpochLoader] = []
-        self.predict_batch_indices: list[int] | None = None
         self._kept = Metrics({}, {}, {})
         self.forget_loaders()
         self.reset_step()
@@ -375,10 +373,9 @@ class Trainer:
         self.train_loader: EpochLoader | None = None
         self.val_loaders: list[EpochLoader] = []
         self.num_val_batches: list[int | float] = []
-        self.num_sanity_val_batches: list[int | float] = []
-        self.val_check_batch: int | float = float("inf")
+        self.val_check_batch: int | float = math.inf
         self.loaded_train_at = 0
-        self.loaded_val_at = float("-inf")
+        self.loaded_val_at = -math.inf
         self.enable_validation = False
 
     def reset_step(self) -> None:
@@ -443,7 +440,7 @@ class Trainer:
             The metrics of each loader.
         """
         return self._evaluate(
-            TrainerFn.VALIDATING, model, dataloaders, ckpt_path, verbose, datamodule
+            TrainerFn.VALIDATING, model, dataloaders, datamodule, ckpt_path, verbose
         )
 
     def test(
@@ -456,35 +453,8 @@ class Trainer:
     ) -> list[dict[str, float]]:
         """Run the test loaders once; arguments and result as for `validate`."""
         return self._evaluate(
-            TrainerFn.TESTING, model, dataloaders, ckpt_path, verbose, datamodule
+            TrainerFn.TESTING, model, dataloaders, datamodule, ckpt_path, verbose
         )
-
-    def _evaluate(
-        self,
-        fn: TrainerFn,
-        model: Module | None,
-        dataloaders: Any,
-        ckpt_path: str | os.PathLike[str] | None,
-        verbose: bool,
-        datamodule: DataModule | None,
-    ) -> list[dict[str, float]]:
-        if isinstance(dataloaders, DataModule):
-            dataloaders, datamodule = None, dataloaders
-        stage = fn.value
-        with running(self, fn, model, {stage: dataloaders}, datamodule, ckpt_path):
-            self._require_step(f"{'validation' if stage == 'validate' else stage}_step")
-            loaders, counts = loading.load_evaluation_data(self, stage)
-            if fn is TrainerFn.VALIDATING:
-                self.val_loaders, self.num_val_batches = loaders, counts
-            else:
-                self.test_loaders, self.num_test_batches = loaders, counts
-            self.begin_stage(stage)
-            results = []
-            if any(counts):
-                results = evaluation.run_evaluation(self, loaders, counts)
-        if verbose and self.is_global_zero:
-            _print_results(results, stage)
-        return results
 
     def predict(
         self,
@@ -507,26 +477,29 @@ class Trainer:
             What `predict_step` returned for each batch, on the CPU; a list of such lists
             for several loaders; None with `return_predictions=False`.
         """
-        if isinstance(dataloaders, DataModule):
-            dataloaders, datamodule = None, dataloaders
-        self.returns_predictions = return_predictions is not False
-        given = {"predict": dataloaders}
-        with running(self, TrainerFn.PREDICTING, model, given, datamodule, ckpt_path):
-            loaders, counts = loading.load_evaluation_data(self, "predict")
-            self.predict_loaders, self.num_predict_batches = loaders, counts
-            self.begin_stage("predict")
-            predictions = []
-            if any(counts):
-                predictions = evaluation.run_prediction(self, loaders, counts)
-        if not self.returns_predictions:
+        keep, fn = return_predictions is not False, TrainerFn.PREDICTING
+        found = self._evaluate(fn, model, dataloaders, datamodule, ckpt_path, keep=keep)
+        if not keep:
             return None
-        return predictions[0] if len(predictions) == 1 else predictions
+        return found[0] if len(found) == 1 else found
 
-    def _require_step(self, name: str) -> None:
-        if not is_overridden(self.module, name, Module):
-            raise MisconfigurationError(
-                f"{type(self.module).__name__} has no {name}: define it first."
-            )
+    def _evaluate(
+        self,
+        fn: TrainerFn,
+        model: Module | None,
+        loaders: Any,
+        datamodule: DataModule | None,
+        ckpt_path: str | os.PathLike[str] | None,
+        verbose: bool = False,
+        keep: bool = False,
+    ) -> list[Any]:
+        if isinstance(loaders, DataModule):
+            loaders, datamodule = None, loaders
+        with running(self, fn, model, {fn.value: loaders}, datamodule, ckpt_path):
+            results = evaluation.evaluate(self, keeps_outputs=keep)
+        if verbose and self.is_global_zero:
+            evaluation.print_results(results, fn.value)
+        return results
 
     # --- what the loops tell it -------------------------------------------------------
 
@@ -696,13 +669,18 @@ class Trainer:
         return wanted and loading.can_validate(self)
 
     @property
+    def num_sanity_val_batches(self) -> list[int | float]:
+        """Batches of each validation loader that the sanity check takes."""
+        return [min(self.num_sanity_val_steps, n) for n in self.num_val_batches]
+
+    @property
     def estimated_stepping_batches(self) -> int | float:
         """Optimizer steps that the whole fit will take; loads the training data."""
         if self.max_epochs == -1:
-            return float("inf") if self.max_steps == -1 else self.max_steps
+            return math.inf if self.max_steps == -1 else self.max_steps
         loading.load_training_data(self)
-        if self.num_training_batches == float("inf"):
-            return self.max_steps if self.max_steps != -1 else float("inf")
+        if self.num_training_batches == math.inf:
+            return self.max_steps if self.max_steps != -1 else math.inf
         accumulated = self.accumulate_grad_batches
         steps = -(-int(self.num_training_batches) // accumulated)
         total = steps * max(self.max_epochs or 0, 1)
@@ -902,16 +880,6 @@ def _one_or_all(loaders: list[EpochLoader]) -> Any:
 def _version_of(folder: Path) -> int:
     number = folder.parent.name.removeprefix("version_")
     return int(number) if number.isdigit() else -1
-
-
-def _print_results(results: list[dict[str, float]], stage: str) -> None:
-    """Metrics of each loader, a name and a number a line."""
-    for index, metrics in enumerate(results):
-        title = stage if len(results) == 1 else f"{stage}, loader {index}"
-        width = max(map(len, metrics), default=0)
-        print(title)
-        for name, value in metrics.items():
-            print(f"  {name:<{width}}  {value:.4f}")
 
 
 __all__ = ["Trainer", "TrainerFn", "TrainerState", "TrainerStatus"]

@@ -1,22 +1,21 @@
-"""Evaluation and prediction: every batch of every loader, without gradients."""
+"""Validation, test and prediction: every batch of every loader, without gradients."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 
 from scaffold_runtime.engine import move_batch
 from scaffold_runtime.errors import MisconfigurationError
 from scaffold_runtime.loader import EpochLoader
-from scaffold_runtime.loops.hooks import takes_argument
-from scaffold_runtime.loops.loading import load_validation_data
+from scaffold_runtime.loops.hooks import is_overridden, takes_argument
+from scaffold_runtime.loops.loading import load_evaluation_data, load_validation_data
 from scaffold_runtime.loops.resume import rank_state
-from scaffold_runtime.metrics import MetricRecorder
+from scaffold_runtime.module import Module
 from scaffold_runtime.progress import Phase
 from scaffold_runtime.seed import isolated_random_state
 
@@ -37,7 +36,7 @@ def check_sanity(trainer: Trainer) -> None:
         load_validation_data(trainer)
         if trainer.enable_validation:
             limits = trainer.num_sanity_val_batches
-            run_evaluation(trainer, trainer.val_loaders, limits)
+            run_loaders(trainer, trainer.val_loaders, limits)
         trainer.hooks.call("on_sanity_check_end")
         trainer.forget_metrics()
         trainer.begin_stage("train")
@@ -53,20 +52,43 @@ def validate_in_fit(trainer: Trainer) -> None:
     load_validation_data(trainer)
     if trainer.enable_validation:
         trainer.rank_state = copy.deepcopy(rank_state(trainer))
-        run_evaluation(trainer, trainer.val_loaders, trainer.num_val_batches)
+        run_loaders(trainer, trainer.val_loaders, trainer.num_val_batches)
     trainer.begin_stage("train")
     trainer.is_last_batch = ends_epoch
     trainer.progress.phase = Phase.VALIDATED
 
 
-def run_evaluation(
-    trainer: Trainer, loaders: list[EpochLoader], limits: list[int | float]
-) -> list[dict[str, float]]:
-    """Evaluate every loader; one dict of metrics for each."""
+def evaluate(trainer: Trainer, keeps_outputs: bool = False) -> list[Any]:
+    """What validate, test and predict do: ask for the loaders, and run them once.
+
+    Raises:
+        MisconfigurationError: the module has no such step.
+    """
+    module, stage = trainer.module, trainer.state.stage or ""
+    step = f"{_HOOK_WORD.get(stage, stage)}_step"
+    if stage != "predict" and not is_overridden(module, step, Module):
+        raise MisconfigurationError(
+            f"{type(module).__name__} has no {step}: define it first."
+        )
+    loaders, counts = load_evaluation_data(trainer, stage)
+    trainer.begin_stage(stage)
+    return run_loaders(trainer, loaders, counts, keeps_outputs) if any(counts) else []
+
+
+def run_loaders(
+    trainer: Trainer,
+    loaders: list[EpochLoader],
+    limits: list[int | float],
+    keeps_outputs: bool = False,
+) -> list[Any]:
+    """Run every loader; for each a dict of metrics, or what the step returned of a batch."""
     word = _HOOK_WORD.get(trainer.stage or "", trainer.stage or "")
     hooks, recorder = trainer.hooks, trainer.recorder
+    outputs: list[list[Any]] = [[] for _ in loaders]
     recorder.reset()
-    with _evaluation_mode(trainer, word), gradient_context(trainer):
+    inference = trainer.inference_mode and trainer.strategy.allows_inference_mode
+    gradients_off = torch.inference_mode if inference else torch.no_grad
+    with _evaluation_mode(trainer, word), gradients_off():
         hooks.call(f"on_{word}_start")
         hooks.call(f"on_{word}_epoch_start")
         trainer.shows_epoch = False
@@ -74,20 +96,22 @@ def run_evaluation(
         for index, (loader, limit) in enumerate(zip(loaders, limits, strict=True)):
             recorder.dataloader_idx = index if len(loaders) > 1 else None
             for batch_idx, batch in _limited(trainer, loader, limit):
-                _evaluate_batch(trainer, word, step, batch, batch_idx)
+                output = _evaluate_batch(trainer, word, step, batch, batch_idx)
+                if keeps_outputs:
+                    outputs[index].append(move_batch(output, torch.device("cpu")))
             trainer.keep_metrics()
         recorder.dataloader_idx = None
         trainer.shows_epoch = True
         hooks.call(f"on_{word}_epoch_end")
-        results = _finish_metrics(trainer, len(loaders))
+        metrics = _finish_metrics(trainer, len(loaders))
         trainer.validation_due, trainer.rank_state = False, None
         hooks.call(f"on_{word}_end")
-    return results
+    return outputs if keeps_outputs else metrics
 
 
 def _evaluate_batch(
     trainer: Trainer, word: str, step: Callable[..., Any], batch: Any, batch_idx: int
-) -> None:
+) -> Any:
     """One batch: transfer, hooks, step, and its log lines."""
     hooks, recorder = trainer.hooks, trainer.recorder
     index = recorder.dataloader_idx
@@ -101,12 +125,12 @@ def _evaluate_batch(
         output = step(batch, batch_idx, index or 0)
     recorder.hook = None
     hooks.call(f"on_{word}_batch_end", output, batch, batch_idx, *extra)
-    if trainer.loggers and trainer.stage != "sanity_check":
+    if trainer.loggers and trainer.evaluating and not trainer.sanity_checking:
         counts, loader = trainer.progress.eval_batches, f"{trainer.state.fn} {index}"
         values = recorder.metrics(on_step=True).log
-        if values:
-            trainer.send_metrics(values, step=counts.get(loader, 0))
+        trainer.send_metrics(values, step=counts.get(loader, 0))
         counts[loader] = counts.get(loader, 0) + 1
+    return output
 
 
 def _limited(
@@ -129,17 +153,15 @@ def _bind_step(trainer: Trainer, name: str, loaders: int) -> Callable[..., Any]:
     Raises:
         MisconfigurationError: several loaders and a step that cannot tell them apart.
     """
-    step = trainer.profiler.wrap(getattr(trainer.module, name), name)
-    takes_index = takes_argument(getattr(trainer.module, name), "batch_idx", 2)
-    takes_loader = takes_argument(getattr(trainer.module, name), "dataloader_idx", 3)
+    own = getattr(trainer.module, name)
+    step = trainer.profiler.wrap(own, name)
     if loaders > 1:
-        if not takes_loader:
+        if not takes_argument(own, "dataloader_idx", 3):
             raise MisconfigurationError(
-                f"{name} is given {loaders} loaders and takes no dataloader_idx: add the"
-                " argument, dataloader_idx=0."
+                f"{name} is given {loaders} loaders: add the argument dataloader_idx=0."
             )
         return step
-    if takes_index:
+    if takes_argument(own, "batch_idx", 2):
         return lambda batch, batch_idx, _: step(batch, batch_idx)
     return lambda batch, *_: step(batch)
 
@@ -153,49 +175,17 @@ def _finish_metrics(trainer: Trainer, loaders: int) -> list[dict[str, float]]:
     values = recorder.metrics(on_step=False).log
     trainer.send_metrics(values)
     numbers = {name: value.item() for name, value in values.items()}
-    results: list[dict[str, float]] = []
-    for index in range(loaders):
-        own = set(recorder.of_loader(index))
-        results.append({name: n for name, n in numbers.items() if name in own})
-    return results
+    own = [set(recorder.of_loader(index)) for index in range(loaders)]
+    return [{n: x for n, x in numbers.items() if n in names} for names in own]
 
 
-# --- prediction ---------------------------------------------------------------------------
-
-
-def run_prediction(
-    trainer: Trainer, loaders: list[EpochLoader], limits: list[int | float]
-) -> list[Any]:
-    """Predict every batch; a list of what `predict_step` returned, for each loader."""
-    hooks, recorder = trainer.hooks, trainer.recorder
-    predictions: list[list[Any]] = [[] for _ in loaders]
-    with _evaluation_mode(trainer, "predict"), gradient_context(trainer):
-        hooks.call("on_predict_start")
-        hooks.call("on_predict_epoch_start")
-        step = _bind_step(trainer, "predict_step", len(loaders))
-        for index, (loader, limit) in enumerate(zip(loaders, limits, strict=True)):
-            recorder.dataloader_idx = index if len(loaders) > 1 else None
-            for batch_idx, batch in _limited(trainer, loader, limit):
-                output = _predict_batch(trainer, step, batch, batch_idx)
-                if trainer.returns_predictions:
-                    predictions[index].append(move_batch(output, torch.device("cpu")))
-        hooks.call("on_predict_epoch_end")
-        hooks.call("on_predict_end")
-    return predictions
-
-
-def _predict_batch(
-    trainer: Trainer, step: Callable[..., Any], batch: Any, batch_idx: int
-) -> Any:
-    hooks, index = trainer.hooks, trainer.recorder.dataloader_idx
-    if trainer.transfer is not None:
-        batch = trainer.transfer(batch, index or 0)
-    extra = () if index is None else (index,)
-    hooks.call("on_predict_batch_start", batch, batch_idx, *extra)
-    with trainer.engine.autocast():
-        output = step(batch, batch_idx, index or 0)
-    hooks.call("on_predict_batch_end", output, batch, batch_idx, *extra)
-    return output
+def print_results(results: list[dict[str, float]], stage: str) -> None:
+    """Metrics of each loader, a name and a number a line."""
+    for index, metrics in enumerate(results):
+        print(stage if len(results) == 1 else f"{stage}, loader {index}")
+        width = max(map(len, metrics), default=0)
+        for name, value in metrics.items():
+            print(f"  {name:<{width}}  {value:.4f}")
 
 
 # --- modes --------------------------------------------------------------------------------
@@ -208,22 +198,5 @@ def _evaluation_mode(trainer: Trainer, word: str) -> Iterator[None]:
     trainer.hooks.call(f"on_{word}_model_eval")
     yield
     if not trainer.hooks.call(f"on_{word}_model_train"):
-        _restore_modes(modes)
-
-
-def _restore_modes(modes: list[tuple[nn.Module, bool]]) -> None:
-    for child, training in modes:
-        child.training = training
-
-
-def gradient_context(trainer: Trainer) -> AbstractContextManager[Any]:
-    """No gradients; in inference mode tensors do without their bookkeeping, too."""
-    inference = trainer.inference_mode and trainer.strategy.allows_inference_mode
-    return torch.inference_mode() if inference else torch.no_grad()
-
-
-def new_recorder(trainer: Trainer, training: bool) -> MetricRecorder:
-    """A recorder for one stage of a run."""
-    engine = trainer.engine
-    reduce = engine.all_reduce if engine.world_size > 1 else None
-    return MetricRecorder(training=training, reduce=reduce, device=engine.device)
+        for child, training in modes:
+            child.training = training

@@ -150,15 +150,10 @@ def load_validation_data(trainer: Trainer) -> None:
     trainer.enable_validation = can_validate(trainer)
     if not trainer.enable_validation or not _needs_validation_data(trainer):
         return
-    loaders, counts = load_evaluation_data(trainer, "validate")
-    trainer.val_loaders, trainer.num_val_batches = loaders, counts
+    load_evaluation_data(trainer, "validate")
     if validates_in_epoch(trainer):
         trainer.loaded_val_at = trainer.progress.epoch
-    sanity = trainer.num_sanity_val_steps
-    trainer.num_sanity_val_batches = [
-        count if sanity == -1 else min(sanity, count) for count in counts
-    ]
-    trainer.enable_validation = any(counts)
+    trainer.enable_validation = any(trainer.num_val_batches)
 
 
 def _needs_validation_data(trainer: Trainer) -> bool:
@@ -174,9 +169,7 @@ def load_evaluation_data(
     """Loaders of a stage, built anew, and how many batches of each are taken."""
     word = {"validate": "val"}.get(stage, stage)
     limit = getattr(trainer, f"limit_{word}_batches")
-    if limit == 0:
-        return [], []
-    requested = trainer.source.request(stage)
+    requested = trainer.source.request(stage) if limit != 0 else []
     several = isinstance(requested, Sequence) and not isinstance(requested, str)
     sources = list(requested) if several else [requested]
     loaders = [
@@ -189,7 +182,10 @@ def load_evaluation_data(
         for source in sources
     ]
     name = f"limit_{word}_batches"
-    return loaders, [count_batches(loader.length, limit, name) for loader in loaders]
+    counts = [count_batches(loader.length, limit, name) for loader in loaders]
+    setattr(trainer, f"{word}_loaders", loaders)
+    setattr(trainer, f"num_{word}_batches", counts)
+    return loaders, counts
 
 
 def _is_overfit(trainer: Trainer, source: Any) -> bool:

@@ -16,10 +16,11 @@ from scaffold_runtime.checkpoint import read_checkpoint, remove_staged
 from scaffold_runtime.data import DataModule
 from scaffold_runtime.errors import MisconfigurationError, UserError
 from scaffold_runtime.launch import leave_if_stopped, rank_zero_info
-from scaffold_runtime.loops import evaluation, loading, resume, search, training
+from scaffold_runtime.loops import loading, resume, search, training
 from scaffold_runtime.loops.finite import make_verdict
 from scaffold_runtime.loops.hooks import Hooks
 from scaffold_runtime.loops.step_plan import plan_step
+from scaffold_runtime.metrics import MetricRecorder
 from scaffold_runtime.module import Module
 from scaffold_runtime.optimization import ManagedOptimizer, parse_optimizers
 from scaffold_runtime.progress import TrainerFn, TrainerState, TrainerStatus
@@ -135,8 +136,10 @@ def _set_up(trainer: Trainer, fn: TrainerFn, ckpt_path: str | None) -> None:
         if fitting:
             resume.load_seed(trainer, content)
             resume.load_callbacks(trainer, content)
-    trainer.train_recorder = evaluation.new_recorder(trainer, training=True)
-    trainer.eval_recorder = evaluation.new_recorder(trainer, training=False)
+    engine = trainer.engine
+    reduce = engine.all_reduce if trainer.distributed else None
+    trainer.train_recorder = MetricRecorder(True, reduce, engine.device)
+    trainer.eval_recorder = MetricRecorder(False, reduce, engine.device)
     trainer.forget_metrics()
     if fitting:
         _configure_optimizers(trainer)
