@@ -166,6 +166,12 @@ SCENARIOS = {
         "lr_monitor": {"logging_interval": "epoch"},
         "scheduler": HALVED,
     },
+    "no rate is due at an epoch's start": {
+        "lr_monitor": {},
+        "scheduler": {**HALVED, "interval": "step"},
+        "metrics": (),
+        "val_loaders": 0,
+    },
     "checkpoints by steps": {
         "checkpoint": {"every_n_train_steps": 2, "save_top_k": -1}
     },

@@ -91,8 +91,8 @@ class LearningRateMonitor(Callback):
             if self.logging_interval or scheduled in (None, interval):
                 for group, name in zip(optimizer.param_groups, names, strict=True):
                     values.update(self._read(group, name))
-        for name, value in values.items():
-            trainer.callback_metrics[name] = torch.tensor(value)
+        tensors = {name: torch.tensor(value) for name, value in values.items()}
+        trainer.callback_metrics.update(tensors)
         for logger in trainer.loggers if values else ():
             logger.log_metrics(values, step=trainer.batches_that_stepped)
 
