@@ -53,9 +53,11 @@ LEVEL = {room: level for level, rooms in LEVELS.items() for room in rooms}
 FAMILIES = {"callbacks", "loggers"}
 FOUNDATIONS = {
     "callbacks.checkpoint",
+    "loggers.experiment",
     "loggers.hyperparameter",
     "loggers.local",
     "loggers.logger",
+    "loggers.upload",
 }
 # What a batch passes through.
 CORE = {"precision", "strategies", "module", "data", "loops", "trainer"} | LEVELS[2]

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import csv
 import os
-from argparse import Namespace
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from torch import Tensor
-
-from scaffold_runtime.launch import rank_zero_only, rank_zero_warn
+from scaffold_runtime.launch import rank_zero_warn
+from scaffold_runtime.loggers.experiment import as_number
 from scaffold_runtime.loggers.hyperparameter import as_dict, write_yaml
-from scaffold_runtime.loggers.local import LocalLogger
-from scaffold_runtime.loggers.logger import rank_zero_experiment
+from scaffold_runtime.loggers.local import Folder, LocalLogger
+from scaffold_runtime.loggers.logger import Params
 
 
 class CSVLogger(LocalLogger):
     """Write `metrics.csv` and `hparams.yaml` into `<save_dir>/<name>/version_<n>`.
 
     One line per record, one column per metric, sorted; a metric that was not recorded
-    is an empty cell, NaN is `nan`.
+    is an empty cell, NaN is `nan`. Without a step, records are counted.
 
     Args:
         save_dir: folder under which all experiments are saved.
@@ -32,7 +30,7 @@ class CSVLogger(LocalLogger):
 
     def __init__(
         self,
-        save_dir: str | os.PathLike[str],
+        save_dir: Folder,
         name: str | None = "lightning_logs",
         version: int | str | None = None,
         prefix: str = "",
@@ -41,41 +39,27 @@ class CSVLogger(LocalLogger):
         super().__init__(save_dir, name, version, prefix)
         self._flush_logs_every_n_steps = flush_logs_every_n_steps
         self._flushes_due = 0
-        self._experiment: ExperimentWriter | None = None
 
-    @property
-    @rank_zero_experiment
-    def experiment(self) -> ExperimentWriter:
-        """The writer, on rank 0; makes the folder when it is first asked for."""
-        if self._experiment is None:
-            self._experiment = ExperimentWriter(self.log_dir)
-        return self._experiment
+    def _begin(self) -> ExperimentWriter:
+        return ExperimentWriter(self.log_dir)
 
-    @rank_zero_only
-    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """Record numbers under a step, by default the number of the record."""
-        if step is None:
-            step = len(self.experiment.metrics)
-        self.experiment.log_metrics(self._with_prefix(metrics), step)
+    def _record(self, values: dict[str, Any], step: int | None) -> None:
+        step = len(self.experiment.metrics) if step is None else step
+        self.experiment.log_metrics(values, step)
         # Steps come in strides of log_every_n_steps and may jump over a multiple.
         flushes_due, rest = divmod(step + 1, self._flush_logs_every_n_steps)
         if rest == 0 or flushes_due != self._flushes_due:
             self.save()
         self._flushes_due = flushes_due
 
-    @rank_zero_only
-    def log_hyperparams(
-        self, params: dict[str, Any] | Namespace | None = None, *_: Any, **__: Any
-    ) -> None:
+    def log_hyperparams(self, params: Params | None = None, *_: Any, **__: Any) -> None:
         """Add to the run's hyperparameters and write them."""
         self.experiment.log_hparams(as_dict(params))
 
-    @rank_zero_only
     def save(self) -> None:
         """Write the records that are not yet in the file."""
         self.experiment.save()
 
-    @rank_zero_only
     def finalize(self, status: str) -> None:
         """Write the records that are not yet in the file, if there ever were any."""
         if self._experiment is not None:
@@ -102,28 +86,21 @@ class ExperimentWriter:
         self.metrics: list[dict[str, Any]] = []
         self.metrics_keys: list[str] = []
         self.hparams: dict[str, Any] = {}
-        self.metrics_file_path = os.path.join(log_dir, self.NAME_METRICS_FILE)
+        self.metrics_file_path = path = os.path.join(log_dir, self.NAME_METRICS_FILE)
         os.makedirs(log_dir, exist_ok=True)
-        if os.path.isfile(self.metrics_file_path):
-            self._move_aside()
-
-    def _move_aside(self) -> None:
-        """Keep the table of an earlier run under a name with a number."""
-        number = 1
-        while os.path.exists(kept := f"{self.metrics_file_path}.{number}"):
-            number += 1
-        os.replace(self.metrics_file_path, kept)
-        rank_zero_warn(
-            f"Experiment logs directory {self.log_dir} exists and is not empty: its"
-            f" {self.NAME_METRICS_FILE} is kept as {os.path.basename(kept)}."
-        )
+        if os.path.isfile(path):
+            number = 1
+            while os.path.exists(kept := f"{path}.{number}"):
+                number += 1
+            os.replace(path, kept)
+            rank_zero_warn(
+                f"Experiment logs directory {log_dir} exists and is not empty: its"
+                f" {self.NAME_METRICS_FILE} is kept as {os.path.basename(kept)}."
+            )
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Keep a record until the next save; tensors become numbers."""
-        record = {
-            name: value.item() if isinstance(value, Tensor) else value
-            for name, value in metrics.items()
-        }
+        record = {name: as_number(value) for name, value in metrics.items()}
         record["step"] = len(self.metrics) if step is None else step
         self.metrics.append(record)
 
@@ -136,10 +113,8 @@ class ExperimentWriter:
         """Append the records; where they have new columns, write the file anew."""
         if not self.metrics:
             return
-        columns = sorted(
-            {*self.metrics_keys, *(key for m in self.metrics for key in m)}
-        )
         rows, target, mode = self.metrics, self.metrics_file_path, "a"
+        columns = sorted({*self.metrics_keys, *(key for row in rows for key in row)})
         if columns != self.metrics_keys:
             rows = [*self._read(), *rows]
             target, mode = f"{target}.tmp", "w"
@@ -150,8 +125,7 @@ class ExperimentWriter:
             writer.writerows(rows)
         if mode == "w":
             os.replace(target, self.metrics_file_path)
-        self.metrics_keys = columns
-        self.metrics = []
+        self.metrics_keys, self.metrics = columns, []
 
     def _read(self) -> list[dict[str, Any]]:
         """The records that are in the file."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from argparse import Namespace
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -41,33 +41,26 @@ def flatten(params: Mapping[Any, Any], delimiter: str = "/") -> dict[str, Any]:
 
 def _is_nest(value: Any) -> bool:
     """Whether a value holds further names."""
-    if isinstance(value, (Mapping, Namespace)):
-        return True
-    return is_dataclass(value) and not isinstance(value, type)
+    record = is_dataclass(value) and not isinstance(value, type)
+    return record or isinstance(value, (Mapping, Namespace))
 
 
 def sanitize(params: Mapping[str, Any]) -> dict[str, Any]:
     """Return numbers and strings as they are, one-element arrays as numbers, else text."""
-    return {name: _sanitize(value) for name, value in params.items()}
-
-
-def _sanitize(value: Any) -> Any:
-    if isinstance(value, PLAIN):
-        return value
-    if getattr(value, "ndim", None) == 0:  # a number of torch or numpy
-        return value.item()
-    return str(value)
+    numbers = {  # ndim: a number of torch or numpy
+        name: value.item() if getattr(value, "ndim", None) == 0 else value
+        for name, value in params.items()
+    }
+    return {n: v if isinstance(v, PLAIN) else str(v) for n, v in numbers.items()}
 
 
 def write_yaml(path: str, params: Mapping[str, Any]) -> None:
     """Write hyperparameters as YAML that any safe loader reads."""
     import yaml
 
-    text = yaml.safe_dump(plain(params), sort_keys=True)
-    temporary = f"{path}.tmp"
-    with open(temporary, "w", encoding="utf-8") as file:
-        file.write(text)
-    os.replace(temporary, path)
+    temporary = Path(f"{path}.tmp")
+    temporary.write_text(yaml.safe_dump(plain(params), sort_keys=True), "utf-8")
+    temporary.replace(path)
 
 
 def plain(value: Any) -> Any:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from scaffold_runtime.loggers.logger import Broadcast, Logger, add_prefix
+from scaffold_runtime.loggers.experiment import ExperimentLogger
+from scaffold_runtime.loggers.logger import Method
+
+Folder = str | os.PathLike[str]
 
 
-class LocalLogger(Logger):
+class LocalLogger(ExperimentLogger):
     """Base of loggers that write into a numbered folder of their own.
 
     Args:
@@ -20,17 +21,12 @@ class LocalLogger(Logger):
         prefix: put before each metric's name, with a dash.
     """
 
-    LOGGER_JOIN_CHAR = "-"
-
     def __init__(
-        self,
-        save_dir: str | os.PathLike[str],
-        name: str | None,
-        version: int | str | None,
-        prefix: str,
+        self, save_dir: Folder, name: str | None, version: int | str | None, prefix: str
     ) -> None:
+        super().__init__(prefix)
         self._save_dir, self._name = os.fspath(save_dir), name or ""
-        self._version, self._prefix = version, prefix
+        self._version = version
 
     @property
     def name(self) -> str:
@@ -39,12 +35,15 @@ class LocalLogger(Logger):
 
     @property
     def version(self) -> int | str:
-        """Number of the run, or its folder's name; decided when it is first asked for."""
+        """Number of the run, or its folder's name; by default one more than there are."""
         if self._version is None:
-            self._version = self._next_version()
+            folders = Path(self.root_dir).glob("version_*")
+            numbers = [folder.name.removeprefix("version_") for folder in folders]
+            taken = [int(number) for number in numbers if number.isdigit()]
+            self._version = max(taken, default=-1) + 1
         return self._version
 
-    def share_version(self, broadcast: Broadcast) -> None:
+    def share_version(self, broadcast: Method) -> None:
         """Let all ranks write to and read from the folder that rank 0 chose."""
         self._version = broadcast(self.version)
 
@@ -64,13 +63,3 @@ class LocalLogger(Logger):
         version = self.version
         folder = version if isinstance(version, str) else f"version_{version}"
         return os.path.join(self.root_dir, folder)
-
-    def _next_version(self) -> int:
-        """One more than the highest number there is."""
-        folders = Path(self.root_dir).glob("version_*")
-        numbers = [folder.name.removeprefix("version_") for folder in folders]
-        return max((int(n) for n in numbers if n.isdigit()), default=-1) + 1
-
-    def _with_prefix(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
-        """The metrics under their names with the prefix."""
-        return add_prefix(metrics, self._prefix)

@@ -5,25 +5,13 @@ from __future__ import annotations
 import os
 import re
 import time
-from argparse import Namespace
-from collections.abc import Mapping
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from torch import Tensor
-
-from scaffold_runtime.errors import MisconfigurationError
-from scaffold_runtime.launch import rank_zero_only, rank_zero_warn
+from scaffold_runtime.launch import rank_zero_warn
+from scaffold_runtime.loggers.experiment import as_number
 from scaffold_runtime.loggers.hyperparameter import as_dict, flatten
-from scaffold_runtime.loggers.logger import (
-    CheckpointUploads,
-    Logger,
-    add_prefix,
-    rank_zero_experiment,
-)
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
+from scaffold_runtime.loggers.logger import Params
+from scaffold_runtime.loggers.upload import UploadingLogger
 
 FILE_SCHEME = "file:"
 FORBIDDEN = re.compile(r"[^a-zA-Z0-9_/. -]+")
@@ -32,7 +20,7 @@ MAX_PARAMS_A_BATCH = 100
 STATUS = {"success": "FINISHED", "finished": "FINISHED", "failed": "FAILED"}
 
 
-class MLFlowLogger(Logger):
+class MLFlowLogger(UploadingLogger):
     """Send a run to MLflow.
 
     Args:
@@ -52,7 +40,7 @@ class MLFlowLogger(Logger):
         MisconfigurationError: mlflow is not installed.
     """
 
-    LOGGER_JOIN_CHAR = "-"
+    package = "mlflow"
 
     def __init__(
         self,
@@ -67,53 +55,39 @@ class MLFlowLogger(Logger):
         run_id: str | None = None,
         synchronous: bool | None = None,
     ) -> None:
-        if find_spec("mlflow") is None:
-            raise MisconfigurationError(
-                "MLFlowLogger needs the package mlflow: run `pip install mlflow`, or use"
-                " another logger."
-            )
+        super().__init__(prefix, log_model)
         uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
         self._tracking_uri = uri or f"{FILE_SCHEME}{save_dir}"
-        self._experiment_name, self._prefix = experiment_name, prefix
+        self._experiment_name = experiment_name
         self._artifact_location = artifact_location
         self._run_name, self._run_id, self.tags = run_name, run_id, tags
         self._options = {} if synchronous is None else {"synchronous": synchronous}
         self._experiment_id: str | None = None
-        self._client: MlflowClient | None = None
-        self._uploads = CheckpointUploads(log_model, self._upload)
 
-    @property
-    @rank_zero_experiment
-    def experiment(self) -> MlflowClient:
-        """MLflow's client, on rank 0; experiment and run are made when first asked for."""
-        if self._client is None:
-            if self._tracking_uri.startswith(FILE_SCHEME):
-                # MLflow 3.17 refuses folders unless it is told that they are meant.
-                os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
-            from mlflow import MlflowClient
+    def _begin(self) -> Any:
+        """MLflow's client; experiment and run are made where they are new."""
+        if self._tracking_uri.startswith(FILE_SCHEME):
+            # MLflow 3.17 refuses folders unless it is told that they are meant.
+            os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
+        from mlflow import MlflowClient
 
-            client = MlflowClient(self._tracking_uri)
-            if self._run_id is None:
-                self._create_run(client)
-            else:
-                run = client.get_run(self._run_id)
-                self._experiment_id = run.info.experiment_id
-            self._client = client
-        return self._client
-
-    def _create_run(self, client: MlflowClient) -> None:
-        """Make a run, and its experiment where that is new."""
-        found = client.get_experiment_by_name(self._experiment_name)
+        client = MlflowClient(self._tracking_uri)
+        if self._run_id is not None:
+            self._experiment_id = client.get_run(self._run_id).info.experiment_id
+            return client
+        name = self._experiment_name
+        found = client.get_experiment_by_name(name)
         if found is not None and found.lifecycle_stage != "deleted":
             self._experiment_id = found.experiment_id
         else:
             self._experiment_id = client.create_experiment(
-                name=self._experiment_name, artifact_location=self._artifact_location
+                name, self._artifact_location
             )
         run = client.create_run(
             self._experiment_id, tags=self.tags, run_name=self._run_name
         )
         self._run_id = run.info.run_id
+        return client
 
     @property
     def run_id(self) -> str | None:
@@ -127,15 +101,7 @@ class MLFlowLogger(Logger):
         _ = self.experiment
         return self._experiment_id
 
-    @property
-    def name(self) -> str | None:
-        """Identifier of the experiment."""
-        return self.experiment_id
-
-    @property
-    def version(self) -> str | None:
-        """Identifier of the run."""
-        return self.run_id
+    name, version = experiment_id, run_id
 
     @property
     def save_dir(self) -> str | None:
@@ -144,13 +110,11 @@ class MLFlowLogger(Logger):
             return None
         return self._tracking_uri.removeprefix(FILE_SCHEME)
 
-    @rank_zero_only
-    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """Record numbers; characters that MLflow forbids in names are left out."""
+    def _record(self, values: dict[str, Any], step: int | None) -> None:
         from mlflow.entities import Metric
 
         now, records = int(time.time() * 1000), []
-        for name, value in add_prefix(metrics, self._prefix).items():
+        for name, value in values.items():
             allowed = FORBIDDEN.sub("", name)
             if allowed != name:
                 rank_zero_warn(
@@ -158,12 +122,10 @@ class MLFlowLogger(Logger):
                     f" logged as {allowed}.",
                     category=RuntimeWarning,
                 )
-            number = value.item() if isinstance(value, Tensor) else value
-            records.append(Metric(allowed, number, now, step or 0))
+            records.append(Metric(allowed, as_number(value), now, step or 0))
         self.experiment.log_batch(self.run_id, metrics=records, **self._options)
 
-    @rank_zero_only
-    def log_hyperparams(self, params: dict[str, Any] | Namespace) -> None:
+    def log_hyperparams(self, params: Params) -> None:
         """Record hyperparameters, flat, as text of at most 250 characters."""
         from mlflow.entities import Param
 
@@ -173,16 +135,12 @@ class MLFlowLogger(Logger):
             batch = records[start : start + MAX_PARAMS_A_BATCH]
             self.experiment.log_batch(self.run_id, params=batch, **self._options)
 
-    def after_save_checkpoint(self, checkpoint_callback: Any) -> None:
-        """Upload the checkpoint, or remember to at the end."""
-        self._uploads.saved(checkpoint_callback)
-
-    @rank_zero_only
     def finalize(self, status: str = "success") -> None:
         """End the run, if it ever began."""
-        if self._client is not None and self._run_id is not None:
-            self._uploads.finish()
-            self._client.set_terminated(self._run_id, STATUS.get(status, "KILLED"))
+        if self._experiment is not None:
+            self._upload_postponed()
+            state = STATUS.get(status, "KILLED")
+            self._experiment.set_terminated(self._run_id, state)
 
     def _upload(self, path: str, metadata: dict[str, Any], aliases: list[str]) -> None:
         folder = os.path.splitext(os.path.basename(path))[0]

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import os
-from argparse import Namespace
-from collections.abc import Mapping
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor
 
-from scaffold_runtime.errors import MisconfigurationError
-from scaffold_runtime.launch import rank_zero_only, rank_zero_warn
+from scaffold_runtime.launch import rank_zero_warn
+from scaffold_runtime.loggers.experiment import as_number
 from scaffold_runtime.loggers.hyperparameter import (
     as_dict,
     flatten,
     sanitize,
     write_yaml,
 )
-from scaffold_runtime.loggers.local import LocalLogger
-from scaffold_runtime.loggers.logger import rank_zero_experiment
-
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
+from scaffold_runtime.loggers.local import Folder, LocalLogger
+from scaffold_runtime.loggers.logger import Params
 
 
 class TensorBoardLogger(LocalLogger):
@@ -44,29 +38,23 @@ class TensorBoardLogger(LocalLogger):
     """
 
     NAME_HPARAMS_FILE: ClassVar[str] = "hparams.yaml"
+    package = "tensorboard"
 
     def __init__(
         self,
-        save_dir: str | os.PathLike[str],
+        save_dir: Folder,
         name: str | None = "lightning_logs",
         version: int | str | None = None,
         log_graph: bool = False,
         default_hp_metric: bool = True,
         prefix: str = "",
-        sub_dir: str | os.PathLike[str] | None = None,
+        sub_dir: Folder | None = None,
         **kwargs: Any,
     ) -> None:
-        if find_spec("tensorboard") is None:
-            raise MisconfigurationError(
-                "TensorBoardLogger needs the package tensorboard: run `pip install"
-                " tensorboard`, or use CSVLogger."
-            )
         super().__init__(save_dir, name, version, prefix)
-        self._log_graph = log_graph
-        self._default_hp_metric = default_hp_metric
+        self._log_graph, self._default_hp_metric = log_graph, default_hp_metric
         self._sub_dir = None if sub_dir is None else os.fspath(sub_dir)
         self._kwargs = kwargs
-        self._experiment: SummaryWriter | None = None
         self.hparams: dict[str, Any] = {}
 
     @property
@@ -80,30 +68,21 @@ class TensorBoardLogger(LocalLogger):
         path = os.path.join(super().log_dir, self._sub_dir or "").rstrip(os.sep)
         return os.path.expanduser(os.path.expandvars(path))
 
-    @property
-    @rank_zero_experiment
-    def experiment(self) -> SummaryWriter:
-        """Torch's `SummaryWriter`, on rank 0; imported when it is first asked for."""
-        if self._experiment is None:
-            from torch.utils.tensorboard import SummaryWriter
+    def _begin(self) -> Any:
+        from torch.utils.tensorboard import SummaryWriter
 
-            self._experiment = SummaryWriter(log_dir=self.log_dir, **self._kwargs)
-        return self._experiment
+        return SummaryWriter(log_dir=self.log_dir, **self._kwargs)
 
-    @rank_zero_only
-    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """Record scalars; a dict as a value becomes several curves in one chart."""
-        for name, value in self._with_prefix(metrics).items():
-            if isinstance(value, dict):
+    def _record(self, values: dict[str, Any], step: int | None) -> None:
+        for name, value in values.items():
+            if isinstance(value, dict):  # several curves in one chart
                 self.experiment.add_scalars(name, value, step)
             else:
-                number = value.item() if isinstance(value, Tensor) else value
-                self.experiment.add_scalar(name, number, step)
+                self.experiment.add_scalar(name, as_number(value), step)
 
-    @rank_zero_only
     def log_hyperparams(
         self,
-        params: dict[str, Any] | Namespace,
+        params: Params,
         metrics: dict[str, Any] | float | None = None,
         step: int | None = None,
     ) -> None:
@@ -122,7 +101,6 @@ class TensorBoardLogger(LocalLogger):
         for summary in hparams(sanitize(flatten(as_dict(params))), metrics):
             writer.add_summary(summary, step)
 
-    @rank_zero_only
     def log_graph(self, model: Any, input_array: Any = None) -> None:
         """Record the graph of the model's forward, if `log_graph` was asked for."""
         if not self._log_graph:
@@ -137,7 +115,6 @@ class TensorBoardLogger(LocalLogger):
             return
         self.experiment.add_graph(model, example)
 
-    @rank_zero_only
     def save(self) -> None:
         """Write what is buffered, and the hyperparameters."""
         self.experiment.flush()
@@ -145,7 +122,6 @@ class TensorBoardLogger(LocalLogger):
         if not os.path.isfile(path):
             write_yaml(path, self.hparams)
 
-    @rank_zero_only
     def finalize(self, status: str) -> None:
         """Write and close, if anything was ever recorded."""
         if self._experiment is not None:

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import os
-from argparse import Namespace
-from collections.abc import Mapping
-from importlib.util import find_spec
 from typing import Any, Literal
 
 from scaffold_runtime.errors import MisconfigurationError
 from scaffold_runtime.launch import rank_zero_only, rank_zero_warn
 from scaffold_runtime.loggers.hyperparameter import as_dict, plain
-from scaffold_runtime.loggers.logger import (
-    CheckpointUploads,
-    Logger,
-    add_prefix,
-    rank_zero_experiment,
-)
+from scaffold_runtime.loggers.local import Folder
+from scaffold_runtime.loggers.logger import Params
+from scaffold_runtime.loggers.upload import UploadingLogger
 
-Options = dict[str, list[Any]]
+Options = list[Any]
 
 
-class WandbLogger(Logger):
+class WandbLogger(UploadingLogger):
     """Send a run to Weights & Biases.
 
     Args:
@@ -31,48 +25,47 @@ class WandbLogger(Logger):
         offline: keep the run in local files, to be sent later with `wandb sync`.
         dir: the same as `save_dir`.
         id: the same as `version`.
+        anonymous: allow a run without an account.
         project: project that the run belongs to; by default `WANDB_PROJECT`, else
             `lightning_logs`.
         log_model: upload checkpoints: True at the end, `"all"` as they are written.
         experiment: a run of wandb's to log to, instead of a new one.
         prefix: put before each metric's name, with a dash.
         checkpoint_name: name of the uploaded checkpoints; by default `model-<run id>`.
+        add_file_policy: `"mutable"` copies a checkpoint before it is uploaded.
         kwargs: further arguments of `wandb.init`.
 
     Raises:
         MisconfigurationError: wandb is not installed, or an upload is asked for offline.
     """
 
-    LOGGER_JOIN_CHAR = "-"
+    package = "wandb"
 
     def __init__(
         self,
         name: str | None = None,
-        save_dir: str | os.PathLike[str] = ".",
+        save_dir: Folder = ".",
         version: str | None = None,
         offline: bool = False,
-        dir: str | os.PathLike[str] | None = None,
+        dir: Folder | None = None,
         id: str | None = None,
+        anonymous: bool | None = None,
         project: str | None = None,
         log_model: Literal["all"] | bool = False,
         experiment: Any = None,
         prefix: str = "",
         checkpoint_name: str | None = None,
+        add_file_policy: Literal["mutable", "immutable"] = "mutable",
         **kwargs: Any,
     ) -> None:
-        if find_spec("wandb") is None:
-            raise MisconfigurationError(
-                "WandbLogger needs the package wandb: run `pip install wandb`, or use"
-                " another logger."
-            )
+        super().__init__(prefix, log_model)
         if offline and log_model:
             raise MisconfigurationError(
                 f"WandbLogger(offline=True, log_model={log_model!r}): checkpoints cannot"
                 " be uploaded offline; leave one of the two out."
             )
-        self._experiment, self._prefix = experiment, prefix
-        self._checkpoint_name = checkpoint_name
-        self._uploads = CheckpointUploads(log_model, self._upload)
+        self._experiment = experiment
+        self._checkpoint_name, self.add_file_policy = checkpoint_name, add_file_policy
         self._wandb_init: dict[str, Any] = {
             "name": name,
             "project": project or os.environ.get("WANDB_PROJECT", "lightning_logs"),
@@ -80,36 +73,29 @@ class WandbLogger(Logger):
             "id": version or id,
             "resume": "allow",
             **({"mode": "offline"} if offline else {}),
+            **({"anonymous": "allow"} if anonymous else {}),
             **kwargs,
         }
 
-    @property
-    @rank_zero_experiment
-    def experiment(self) -> Any:
-        """The run of wandb's, on rank 0; begun when it is first asked for."""
-        if self._experiment is None:
-            import wandb
+    def _begin(self) -> Any:
+        import wandb
 
-            if wandb.run is None:
-                os.makedirs(self._wandb_init["dir"], exist_ok=True)
-                self._experiment = wandb.init(**self._wandb_init)
-                self._experiment.define_metric("trainer/global_step")
-                self._experiment.define_metric(
-                    "*", step_metric="trainer/global_step", step_sync=True
-                )
-            else:
-                rank_zero_warn(
-                    "A wandb run is in progress and this WandbLogger goes on with it:"
-                    " call wandb.finish() before if you mean a new one."
-                )
-                self._experiment = wandb.run
-        return self._experiment
+        if wandb.run is not None:
+            rank_zero_warn(
+                "A wandb run is in progress and this WandbLogger goes on with it: call"
+                " wandb.finish() before if you mean a new one."
+            )
+            return wandb.run
+        os.makedirs(self._wandb_init["dir"], exist_ok=True)
+        run, x = wandb.init(**self._wandb_init), "trainer/global_step"
+        run.define_metric(x)
+        run.define_metric("*", step_metric=x, step_sync=True)
+        return run
 
     @property
-    def name(self) -> str | None:
+    def name(self) -> str:
         """The project's name; the run's own is `experiment.name`."""
-        name: str | None = self._wandb_init["project"]
-        return name
+        return str(self._wandb_init["project"])
 
     @property
     def version(self) -> str | None:
@@ -122,16 +108,11 @@ class WandbLogger(Logger):
         """Folder for the run's local files."""
         return str(self._wandb_init["dir"])
 
-    @rank_zero_only
-    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """Record values, with the step as the metric `trainer/global_step`."""
-        record = add_prefix(metrics, self._prefix)
-        if step is not None:
-            record["trainer/global_step"] = step
-        self.experiment.log(record)
+    def _record(self, values: dict[str, Any], step: int | None) -> None:
+        x = {} if step is None else {"trainer/global_step": step}
+        self.experiment.log({**values, **x})
 
-    @rank_zero_only
-    def log_hyperparams(self, params: dict[str, Any] | Namespace) -> None:
+    def log_hyperparams(self, params: Params) -> None:
         """Record hyperparameters in the run's config."""
         self.experiment.config.update(plain(as_dict(params)), allow_val_change=True)
 
@@ -163,26 +144,26 @@ class WandbLogger(Logger):
     log_text = log_table
 
     def log_image(
-        self, key: str, images: list[Any], step: int | None = None, **kwargs: list[Any]
+        self, key: str, images: Options, step: int | None = None, **kwargs: Options
     ) -> None:
         """Record images (tensors, arrays, paths); further lists hold captions and so on."""
         self._log_media("Image", key, images, step, kwargs)
 
     def log_audio(
-        self, key: str, audios: list[Any], step: int | None = None, **kwargs: list[Any]
+        self, key: str, audios: Options, step: int | None = None, **kwargs: Options
     ) -> None:
         """Record sounds (arrays, paths); further lists hold captions and so on."""
         self._log_media("Audio", key, audios, step, kwargs)
 
     def log_video(
-        self, key: str, videos: list[Any], step: int | None = None, **kwargs: list[Any]
+        self, key: str, videos: Options, step: int | None = None, **kwargs: Options
     ) -> None:
         """Record videos (arrays, paths); further lists hold captions and so on."""
         self._log_media("Video", key, videos, step, kwargs)
 
     @rank_zero_only
     def _log_media(
-        self, kind: str, key: str, items: list[Any], step: int | None, options: Options
+        self, kind: str, key: str, items: Options, step: int | None, options: Any
     ) -> None:
         """Record items of one of wandb's kinds, each with its own options.
 
@@ -206,7 +187,7 @@ class WandbLogger(Logger):
     @rank_zero_only
     def download_artifact(
         artifact: str,
-        save_dir: str | os.PathLike[str] | None = None,
+        save_dir: Folder | None = None,
         artifact_type: str | None = None,
         use_artifact: bool = True,
     ) -> str:
@@ -230,22 +211,17 @@ class WandbLogger(Logger):
         """Note that the run uses an artifact, and return it."""
         return self.experiment.use_artifact(artifact, type=artifact_type)
 
-    def after_save_checkpoint(self, checkpoint_callback: Any) -> None:
-        """Upload the checkpoint, or remember to at the end."""
-        self._uploads.saved(checkpoint_callback)
-
-    @rank_zero_only
     def finalize(self, status: str) -> None:
         """Upload the checkpoints of a run that went well."""
         if status == "success" and self._experiment is not None:
-            self._uploads.finish()
+            self._upload_postponed()
 
     def _upload(self, path: str, metadata: dict[str, Any], aliases: list[str]) -> None:
         import wandb
 
         name = self._checkpoint_name or f"model-{self.experiment.id}"
         artifact = wandb.Artifact(name=name, type="model", metadata=metadata)
-        artifact.add_file(path, name="model.ckpt")
+        artifact.add_file(path, name="model.ckpt", policy=self.add_file_policy)
         self.experiment.log_artifact(artifact, aliases=aliases)
 
     def __getstate__(self) -> dict[str, Any]:

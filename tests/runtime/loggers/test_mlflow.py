@@ -103,6 +103,8 @@ def test_checkpoints_are_uploaded(make_trainer, net, tmp_path, log_model):
 
 
 def test_without_the_package_it_says_what_to_install(monkeypatch):
-    monkeypatch.setattr("scaffold_runtime.loggers.mlflow.find_spec", lambda name: None)
+    monkeypatch.setattr(
+        "scaffold_runtime.loggers.experiment.find_spec", lambda name: None
+    )
     with pytest.raises(MisconfigurationError, match="pip install mlflow"):
         MLFlowLogger()

@@ -84,7 +84,7 @@ def test_a_graph_without_example_warns(tmp_path):
 
 def test_without_the_package_it_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "scaffold_runtime.loggers.tensorboard.find_spec", lambda name: None
+        "scaffold_runtime.loggers.experiment.find_spec", lambda name: None
     )
     with pytest.raises(MisconfigurationError, match="pip install tensorboard"):
         TensorBoardLogger(tmp_path)

@@ -73,7 +73,9 @@ def test_uploads_are_refused_offline():
 
 
 def test_without_the_package_it_says_what_to_install(monkeypatch):
-    monkeypatch.setattr("scaffold_runtime.loggers.wandb.find_spec", lambda name: None)
+    monkeypatch.setattr(
+        "scaffold_runtime.loggers.experiment.find_spec", lambda name: None
+    )
     with pytest.raises(MisconfigurationError, match="pip install wandb"):
         WandbLogger()
 
