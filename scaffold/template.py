@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scaffold import naming, toml_reader, vendor
+from scaffold import naming, source, toml_reader, vendor
 from scaffold.errors import TemplateError, UsageError, did_you_mean
 from scaffold.question import Question, read_question
 from scaffold.quoting import Value
 
 Answers = dict[str, Value]
 
-_KEYS = {"description", "next", "questions", "only_if", "renames"}
+_KEYS = {"description", "layers", "next", "questions", "only_if", "renames"}
 # What every template has besides its answers, and the words of the command line.
 RESERVED = frozenset("""
     package project task runtime vendor kind name class_name toml yaml python architecture
@@ -123,12 +123,17 @@ def runtime_requirement() -> str:
 def load(name: str, folders: tuple[Path, ...]) -> Template:
     """Read the template that `folders`, bottom layer first, make together.
 
+    Each lies on the shared layers that it names.
+
     Raises:
         TemplateError: a template.toml is broken, or two of them ask the same question.
     """
-    tables = [_read_table(folder) for folder in folders]
+    by_folder: dict[Path, dict[str, Any]] = {}
+    for folder in folders:
+        by_folder |= _read_with_layers(folder)
+    tables = list(by_folder.values())
     questions: dict[str, Question] = {}
-    for folder, table in zip(folders, tables, strict=True):
+    for folder, table in by_folder.items():
         where = f"{folder.name}/template.toml"
         for question, settings in table.get("questions", {}).items():
             if question in RESERVED or not question.isidentifier():
@@ -139,7 +144,7 @@ def load(name: str, folders: tuple[Path, ...]) -> Template:
     return Template(
         name=name,
         description=tables[-1]["description"],
-        folders=folders,
+        folders=tuple(by_folder),
         questions=questions,
         only_if=_merged(tables, "only_if"),
         renames=_merged(tables, "renames"),
@@ -176,8 +181,13 @@ def load_kind(folder: Path, variants: list[str]) -> Kind:
     return Kind(folder.name, table["description"], table["default"], tuple(variants))
 
 
-def _read_table(folder: Path) -> dict[str, Any]:
-    return _read_toml(folder, "template.toml", _KEYS)
+def _read_with_layers(folder: Path) -> dict[Path, dict[str, Any]]:
+    """The table of a template folder, after those of the layers that it names."""
+    table = _read_toml(folder, "template.toml", _KEYS)
+    shared: dict[Path, dict[str, Any]] = {}
+    for layer in table.get("layers", []):
+        shared |= _read_with_layers(source.templates_folder() / "layers" / layer)
+    return {**shared, folder: table}
 
 
 def _read_toml(folder: Path, name: str, keys: set[str]) -> dict[str, Any]:

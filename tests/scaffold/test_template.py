@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from scaffold import catalog
+from scaffold import catalog, render
 from scaffold.errors import TemplateError, UsageError
 from scaffold.template import RESERVED, Template
 
@@ -79,6 +79,27 @@ def test_a_broken_template_toml_is_named(
     with pytest.raises(TemplateError, match=message) as error:
         catalog.task("tiny")
     assert "tiny/template.toml" in str(error.value)
+
+
+def test_a_shared_layer_lies_below_the_task_that_names_it(own_house: Path) -> None:
+    shared = own_house / "templates" / "layers" / "images"
+    (shared / "files").mkdir(parents=True)
+    (shared / "files" / "images.txt").write_text("{{ side }}")
+    (shared / "template.toml").write_text(
+        'description = "Images"\n[questions.side]\nhelp = "Pixels"\ndefault = 8\n'
+    )
+    change(own_house, "tasks/tiny", "description", 'layers = ["images"]\ndescription')
+    task = catalog.task("tiny")
+    assert [folder.name for folder in task.folders] == ["project", "images", "tiny"]
+    assert task.description == "The smallest task there is"
+    files = render.render(task, task.answers(package="my_digits", side=28))
+    assert files["images.txt"].content == b"28"
+
+
+def test_a_layer_that_is_not_there_is_named(own_house: Path) -> None:
+    change(own_house, "tasks/tiny", "description", 'layers = ["none"]\ndescription')
+    with pytest.raises(TemplateError, match="none is no template"):
+        catalog.task("tiny")
 
 
 def test_a_folder_without_template_toml_is_named(own_house: Path) -> None:

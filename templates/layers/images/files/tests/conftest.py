@@ -36,7 +36,7 @@ def data(images: Path) -> Data:
 def model(data: Data) -> Model:
     """A model for the images that trains in seconds."""
     L.seed_everything(0)
-    return Model(data.image_shape, data.classes, widths=(8, 16), warmup_steps=2)
+{% include 'parts/small-model' %}
 
 
 @pytest.fixture
