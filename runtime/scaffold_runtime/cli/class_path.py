@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
 import jsonargparse
+import torch
 
 FOREIGN = re.compile(r"(lightning|pytorch_lightning)(\.[A-Za-z_]\w*)+")
 ALWAYS_ALLOWED = ("scaffold_runtime", "torch", "torchmetrics")
+# Parts of torch that load and run code or start processes, and what is harmless in them.
+CLOSED = (
+    "classes distributed export fx hub jit load multiprocessing onnx ops package save"
+    " serialization testing utils"
+).split()
+OPEN = "distributed.algorithms distributed.fsdp distributed.optim utils.data".split()
 DOORS = (
     "scaffold_runtime.callbacks",
     "scaffold_runtime.loggers",
@@ -44,50 +52,49 @@ def translate_word(word: str) -> str:
 def counterpart(path: str) -> str | None:
     """The class of ours that has the name of Lightning's, None without one."""
     name = path.rpartition(".")[2]
-    for door in DOORS:
-        if name in import_module(door).__all__:
-            return f"{door}.{name}"
-    return None
+    doors = (door for door in DOORS if name in import_module(door).__all__)
+    return next((f"{door}.{name}" for door in doors), None)
 
 
 def import_all_names() -> None:
     """Import every callback, logger and strategy, so that its short name is known."""
-    for door in DOORS[:3]:
-        module = import_module(door)
-        for name in module.__all__:
-            getattr(module, name)
+    for door in map(import_module, DOORS[:3]):
+        for name in door.__all__:
+            getattr(door, name)
 
 
-def allowed_packages(classes: Iterable[Any], allow: Iterable[str]) -> list[str]:
-    """The packages whose classes a config may name.
+def allow_only(classes: Iterable[Any], allow: Iterable[str]) -> None:
+    """Let a config name classes of some packages only; a path is checked before any import.
 
-    They are those of the given classes, of every class that their modules or the script
-    have imported by name, our own, torch, torchmetrics, and `allow`.
+    They are the packages of the script and of the given classes, our own, torch without
+    what runs code, torchmetrics, and `allow`.
     """
-    modules = {getattr(cls, "__module__", "") for cls in classes} | {"__main__"}
-    found = {_package(name) for name in modules}
-    for name in modules & sys.modules.keys():
-        if _package(name) not in ALWAYS_ALLOWED:
-            found |= {_package(cls) for cls in _imported_classes(name)}
-    found -= {"jsonargparse", *sys.stdlib_module_names} - {"__main__"}
-    return sorted({*found, *ALWAYS_ALLOWED, *allow} - {""})
-
-
-def _imported_classes(module: str) -> Iterator[str]:
-    """Names of the modules that the classes in a module's namespace come from."""
-    for value in list(vars(sys.modules[module]).values()):
-        if isinstance(value, type):
-            yield value.__module__
-
-
-def _package(module: str) -> str:
-    return module.partition(".")[0]
-
-
-def allow_only(packages: list[str]) -> None:
-    """Let a config name classes of these packages only; checked before any import."""
+    script = getattr(sys.modules["__main__"], "__package__", None)  # of `python -m`
+    given = (getattr(cls, "__module__", None) for cls in classes)
+    modules = [module or "" for module in ("__main__", script, *given)]
+    found = {module.partition(".")[0] for module in modules} - sys.stdlib_module_names
+    # torch._C holds what torch.nn.functional and others only show.
+    private = {m.name for m in iter_modules(torch.__path__) if m.name[0] == "_"} - {
+        "_C"
+    }
     jsonargparse.set_parsing_settings(
-        import_path_denylist=["*"],
-        import_path_allowlist=packages,
+        import_path_denylist=["*", *(f"torch.{name}" for name in {*CLOSED, *private})],
+        import_path_allowlist=[
+            *(found - {"", "jsonargparse"}),
+            *ALWAYS_ALLOWED,
+            *(f"torch.{name}" for name in OPEN),
+            *allow,
+        ],
         instantiate_subclass_spec_in_any=False,
     )
+
+
+def refuse_to_call(function: Callable[..., Any]) -> None:
+    """Refuse a function that a config gives arguments to, unless it is the project's own.
+
+    Raises:
+        ImportError: it is of a package whose functions a config may hand over, not call.
+    """
+    module = getattr(function, "__module__", None) or "torch"  # C functions have none
+    if module.partition(".")[0] in ALWAYS_ALLOWED:
+        raise ImportError(f"Calling '{module}.{function.__qualname__}' is not allowed")

@@ -16,7 +16,6 @@ from scaffold_runtime.callback import Callback
 from scaffold_runtime.callbacks.run_record import RunRecord
 from scaffold_runtime.cli.class_path import (
     allow_only,
-    allowed_packages,
     import_all_names,
     translate,
 )
@@ -65,8 +64,8 @@ class CLI:
         args: words to parse in place of the command line's, or a config.
         run: run the command; False has no commands and only makes the objects.
         auto_configure_optimizers: offer `--optimizer` and `--lr_scheduler`.
-        allow: packages whose classes a config may name, besides the project's own,
-            scaffold_runtime, torch and torchmetrics.
+        allow: packages whose classes a config may name, besides those of the script and
+            the given classes, scaffold_runtime, torch and torchmetrics.
         default_config: a config file that is read before all others; by default
             `configs/default.yaml` beside the script, or in the current folder.
 
@@ -114,7 +113,7 @@ class CLI:
         install_excepthook()
         import_all_names()
         classes = (model_class, datamodule_class, trainer_class, type(self))
-        allow_only(allowed_packages(classes, allow or ()))
+        allow_only(classes, allow or ())
         self.setup_parser(run, parser_kwargs or {})
         self.parse_arguments(self.parser, args)
         self.subcommand: str | None = self.config["subcommand"] if run else None

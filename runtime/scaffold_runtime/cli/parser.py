@@ -13,10 +13,9 @@ from jsonargparse.typing import class_from_function
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from scaffold_runtime import callbacks
 from scaffold_runtime.callback import Callback
 from scaffold_runtime.cli import config_text
-from scaffold_runtime.cli.class_path import translate_word
+from scaffold_runtime.cli.class_path import refuse_to_call, translate_word
 from scaffold_runtime.cli.refusal import explain
 from scaffold_runtime.data import DataModule
 from scaffold_runtime.errors import MisconfigurationError
@@ -24,9 +23,6 @@ from scaffold_runtime.module import Module
 from scaffold_runtime.trainer import Trainer
 
 jsonargparse.register_unresolvable_import_paths(torch)
-# jsonargparse knows a class by its bare name (callbacks+=Timer) once it is imported.
-for _name in callbacks.__all__:
-    getattr(callbacks, _name)
 
 
 class ReduceLROnPlateau(torch.optim.lr_scheduler.ReduceLROnPlateau):
@@ -195,6 +191,15 @@ class ArgumentParser(jsonargparse.ArgumentParser):
         if key in self.subclass_keys and not argument.startswith("init_args."):
             target = f"{key}.init_args.{argument}"
         super().link_arguments(source, target, *args, **kwargs)
+
+    def add_function_arguments(
+        self, function: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> list[str]:
+        """Add a function's arguments; a class path of a config may lead here."""
+        if not self.exit_on_error:
+            refuse_to_call(function)
+        added: list[str] = super().add_function_arguments(function, *args, **kwargs)
+        return added
 
     def _entitle(self, key: str, cls: type) -> None:
         """Head the arguments in the help by words, where there is only a class's repr."""

@@ -12,7 +12,7 @@ from importlib import import_module
 
 from jsonargparse import ArgumentParser
 
-from scaffold_runtime.cli.class_path import DOORS, FOREIGN
+from scaffold_runtime.cli.class_path import ALWAYS_ALLOWED, DOORS, FOREIGN
 
 CLASS_SOURCES = (*DOORS, "torch.optim", "torch.optim.lr_scheduler")
 
@@ -99,9 +99,10 @@ def _forbidden_class(found: re.Match[str], parser: ArgumentParser) -> str:
     if FOREIGN.fullmatch(path):
         return f"{path} has no counterpart in scaffold_runtime: choose another class"
     package = path.partition(".")[0]
+    allow = path if package in ALWAYS_ALLOWED else package
     return (
         f"a config may not name {path}: the script can allow it, by"
-        f" CLI(..., allow=[{package!r}])"
+        f" CLI(..., allow=[{allow!r}])"
     )
 
 
@@ -151,6 +152,10 @@ def _unknown_command(found: re.Match[str], parser: ArgumentParser) -> str:
 
 KEY = r"Parser key \"([^\"]+)\""
 EXPLANATIONS = (
+    (
+        r"Calling '([^']+)' is not allowed",
+        r"a config may not call \1: it makes objects of classes",
+    ),
     (r"Importing '([^']+)' is not allowed", _forbidden_class),
     (r"unrecognized arguments: (.+)", _unknown_word),
     (r"Subcommand '[^']+' does not accept option '([^']+)'", _unknown_key),

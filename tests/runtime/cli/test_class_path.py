@@ -1,13 +1,17 @@
 import contextlib
+import importlib
+import pickle
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from scaffold_runtime.cli.class_path import translate, translate_word
 from scaffold_runtime.errors import MisconfigurationError
-from tests.runtime.cli.project import Model
+from tests.runtime.cli.project import Activation, Model
 
 
 @pytest.mark.parametrize(
@@ -147,6 +151,107 @@ def test_the_script_allows_more(parse, stranger):
 def test_the_standard_library_is_refused_under_any_name(path, refusal):
     said = refusal(f"--model.activation={path}")
     assert "may not name" in said
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "torch.hub.load",
+        "torch.load",
+        "torch.jit.load",
+        "torch.ops.load_library",
+        "torch.multiprocessing.Process",
+        "torch.distributed.run.main",
+        "torch.utils.cpp_extension.load",
+        "torch.utils.model_dump.__main__.main",
+        "torch._inductor.codecache.CppCodeCache",
+        "torch.nn.functional.importlib.import_module",
+        "tests.runtime.cli.project.torch.load",
+    ],
+)
+def test_what_runs_code_in_torch_is_refused_under_any_name(path, refusal):
+    words = [f"--model.function={path}", f"--model.function={{class_path: {path}}}"]
+    assert all("may not name" in refusal(word, model=Untyped) for word in words)
+
+
+class RunsWhenLoaded:
+    def __reduce__(self):
+        return open, ("ran", "w")
+
+
+def test_no_config_calls_a_function_that_is_not_the_project_s(refusal, folder):
+    """What would hand over a function must not become a call with a config's arguments."""
+    Path("payload.pt").write_bytes(pickle.dumps(RunsWhenLoaded()))
+    for call in (
+        "{class_path: torch.load, init_args: {f: payload.pt, weights_only: false}}",
+        "{class_path: torch.save, init_args: {obj: 1, f: ran}}",
+        "{class_path: torch.from_file, init_args: {filename: ran, shared: true}}",
+        "{class_path: torch.nn.init.zeros_}",
+        "{class_path: torch.set_default_dtype, init_args: {d: torch.half}}",
+        "{class_path: scaffold_runtime.seed_everything, init_args: {seed: 1}}",
+    ):
+        for argument in ("function", "activation"):
+            refusal(f"--model.{argument}={call}", model=Untyped)
+    assert [path.name for path in folder.iterdir()] == ["payload.pt"]
+
+
+def make_activation(scale: float = 2.0) -> Activation:
+    return Activation(scale)
+
+
+def test_functions_of_torch_are_handed_over_and_the_project_s_own_make_objects(parse):
+    assert (
+        parse("--model.function=torch.relu", model=Untyped).model.function is torch.relu
+    )
+    own = f"{{class_path: {__name__}.make_activation, init_args: {{scale: 3}}}}"
+    assert parse(f"--model.activation={own}").model.activation.scale == 3
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ".os.system",
+        "..stranger.Stranger",
+        "stranger..Stranger",
+        "stranger/Stranger.py",
+        "./stranger.Stranger",
+        "torch.nn.Tanh;stranger.Stranger",
+        "torch\u2024nn.Tanh",
+        "\uff54orch.nn.Tanh",  # a fullwidth t, which Python's own parser reads as t
+        "stranger.Stranger\u200b",
+        "torch nn.Tanh",
+        "",
+    ],
+)
+def test_tricks_with_a_path_import_nothing(path, refusal, stranger):
+    words = [f"--model.activation={path}", f"--trainer.callbacks+={path}"]
+    for word in words:
+        refusal(word)
+    assert not stranger.exists()
+
+
+@pytest.fixture
+def imported_by_the_script(folder, monkeypatch):
+    """A package that the script has imported, by name and as a module."""
+    (folder / "elsewhere.py").write_text("class Thing:\n    pass\n")
+    monkeypatch.syspath_prepend(str(folder))
+    module = importlib.import_module("elsewhere")
+    monkeypatch.setattr(sys.modules["__main__"], "elsewhere", module, raising=False)
+    monkeypatch.setattr(sys.modules["__main__"], "Thing", module.Thing, raising=False)
+    monkeypatch.setattr(sys.modules[__name__], "Thing", module.Thing, raising=False)
+    yield
+    del sys.modules["elsewhere"]
+
+
+@pytest.mark.parametrize(
+    "path", ["elsewhere.Thing", "__main__.Thing", __name__ + ".Thing"]
+)
+def test_what_the_script_has_imported_is_not_a_config_s(
+    path, refusal, imported_by_the_script
+):
+    assert "may not name elsewhere.Thing" in refusal(
+        f"--model.function={path}", model=Untyped
+    )
 
 
 def test_torch_and_the_project_are_allowed(parse):
