@@ -27,14 +27,17 @@ class Task:
     """
 
     def __init__(
-        self, description: str, total: float, metrics: Mapping[str, Any] | None = None
+        self,
+        description: str,
+        total: float,
+        metrics: Mapping[str, Any] | None = None,
+        completed: int = 0,
     ) -> None:
         self.description = description
         self.total = total
         self.metrics = metrics or {}
-        self.completed = 0
+        self.completed = self._rated_batches = completed
         self.started = self._rated_at = monotonic()
-        self._rated_batches = 0
         self._rate: float | None = None
 
     def advance(self, completed: int, now: float) -> None:

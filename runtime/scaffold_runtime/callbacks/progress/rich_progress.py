@@ -15,6 +15,7 @@ from torch import Tensor
 from scaffold_runtime.callbacks.progress.display import LineDisplay
 from scaffold_runtime.callbacks.progress.layout import GAP, Task, arrange
 from scaffold_runtime.callbacks.progress.progress_bar import ProgressBar
+from scaffold_runtime.progress import Phase
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -115,13 +116,13 @@ class RichProgressBar(ProgressBar):
         self._enabled = True
         self._next_draw = 0.0
 
-    def _begin(self, description: str, total: float) -> None:
+    def _begin(self, description: str, total: float, completed: int = 0) -> None:
         """Show a new task; the one before waits."""
         if self.is_enabled:
             self._display = self._display or self._open_display()
         if self._tasks:
             self._tasks[-1].advance(self._completed, monotonic())
-        self._tasks.append(Task(description, total))
+        self._tasks.append(Task(description, total, completed=completed))
         self._next_draw = 0.0 if self.is_enabled else math.inf
 
     def _draw(self, trainer: Trainer, pl_module: Module, completed: int) -> None:
@@ -150,13 +151,19 @@ class RichProgressBar(ProgressBar):
         self._display = None
         self._tasks.clear()
 
+    def on_train_start(self, trainer: Trainer, pl_module: Module) -> None:
+        """Go on with the epoch of a run that is resumed in the middle of it."""
+        progress = trainer.progress
+        if progress.batch and progress.phase != Phase.EPOCH_DONE:
+            self.on_train_epoch_start(trainer, pl_module)
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: Module) -> None:
-        """Begin an epoch."""
-        self._completed = 0
+        """Begin an epoch, or the rest of one."""
+        self._completed = trainer.progress.batch
         epoch, epochs = str(trainer.current_epoch), trainer.max_epochs or -1
         if epochs > 0:
             epoch += f"/{epochs - 1}"
-        self._begin(f"Epoch {epoch}", self.total_train_batches)
+        self._begin(f"Epoch {epoch}", self.total_train_batches, self._completed)
 
     def on_train_batch_end(
         self,

@@ -32,6 +32,31 @@ def plain(text: str) -> str:
     return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
 
 
+class SaveEveryStep(L.Callback):
+    """A checkpoint after every step, numbered by it."""
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        trainer.save_checkpoint(
+            f"{trainer.default_root_dir}/{trainer.global_step}.ckpt"
+        )
+
+
+@pytest.mark.parametrize("step", range(1, 9))
+def test_a_run_resumed_anywhere_shows_the_rest_of_its_epoch(
+    fit, make_trainer, net, tmp_path, capsys, monkeypatch, step
+):
+    monkeypatch.setattr(LineDisplay, "first_after", 0.0)
+    monkeypatch.setattr(LineDisplay, "interval", 0.0)
+    fit(SaveEveryStep(), enable_progress_bar=False)
+    trainer = make_trainer(RichProgressBar(), enable_progress_bar=True, max_epochs=2)
+    trainer.fit(net(), ckpt_path=str(tmp_path / f"{step}.ckpt"))
+    lines = [line.split("  ") for line in capsys.readouterr().out.splitlines()]
+    shown = [(words[0], words[1]) for words in lines if words[0].startswith("Epoch")]
+    left = [(f"Epoch {n // 4}/1", f"{n % 4 + 1}/4") for n in range(step, 8)]
+    assert set(left) <= set(shown)
+    assert shown[-1] == ("Epoch 1/1", "4/4")
+
+
 # --- where there is no terminal -----------------------------------------------------------
 
 
