@@ -4,22 +4,46 @@ from __future__ import annotations
 
 import errno
 import os
-import pickle
 import shutil
-import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from scaffold_runtime.errors import CheckpointError, DamagedCheckpointError
+from scaffold_runtime.archive import (
+    NotPlainError,
+    foreign_kind,
+    leaves,
+    load_archive,
+    verify_archive,
+)
+from scaffold_runtime.errors import (
+    CheckpointError,
+    DamagedCheckpointError,
+    UserError,
+)
 from scaffold_runtime.fault import crash_point
+from scaffold_runtime.hyperparameters import DATA_VALUES_KEY, VALUES_KEY
+from scaffold_runtime.launch import rank_zero_warn
+from scaffold_runtime.sharded import INDEX, read_folder
 
 STAGED = ".part"
+# The types of those entries that a run reads.
+_ENTRIES: dict[str, type] = {
+    "state_dict": dict,
+    "epoch": int,
+    "global_step": int,
+    "loops": dict,
+    "callbacks": dict,
+    "optimizer_states": list,
+    "lr_schedulers": list,
+    VALUES_KEY: dict,
+    DATA_VALUES_KEY: dict,
+}
 
 
 def write_checkpoint(content: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
@@ -107,7 +131,8 @@ def _not_written(
 ) -> CheckpointError:
     """The sentence for a checkpoint that could not be written."""
     cause = error if isinstance(error, OSError) else error.__context__
-    needed = _tensor_bytes(content)
+    tensors = (leaf for leaf in leaves(content) if isinstance(leaf, torch.Tensor))
+    needed = sum(tensor.nbytes for tensor in tensors)
     folder = next((p for p in target.parents if p.exists()), Path("/"))
     free = shutil.disk_usage(folder).free
     if getattr(cause, "errno", None) == errno.ENOSPC or free < needed:
@@ -116,16 +141,6 @@ def _not_written(
             " free; the checkpoints before it are good. Make room and save again."
         )
     return CheckpointError(f"The checkpoint {target} could not be written: {error}.")
-
-
-def _tensor_bytes(value: Any) -> int:
-    if isinstance(value, torch.Tensor):
-        return value.numel() * value.element_size()
-    if isinstance(value, Mapping):
-        return sum(map(_tensor_bytes, value.values()))
-    if isinstance(value, (list, tuple)):
-        return sum(map(_tensor_bytes, value))
-    return 0
 
 
 def _flush_folder(folder: Path) -> None:
@@ -140,63 +155,97 @@ def _flush_folder(folder: Path) -> None:
 
 
 def read_checkpoint(
-    path: str | os.PathLike[str], map_location: Any = "cpu"
+    path: str | os.PathLike[str], map_location: Any = "cpu", for_training: bool = True
 ) -> dict[str, Any]:
     """Verify a checkpoint's checksums and read it as plain data; nothing in it is executed.
 
+    Args:
+        path: a file, ours or Lightning's, or a folder of `torch.distributed.checkpoint`.
+        map_location: where its tensors go, as for `torch.load`.
+        for_training: False needs the weights only: what is not plain data in an entry
+            beside them is left out. In hyperparameters it always is, by name.
+
     Raises:
-        CheckpointError: the file is missing, damaged, or holds more than plain data.
+        CheckpointError: it is missing, damaged, or holds more than plain data.
     """
-    file = Path(path)
-    if not file.is_file():
+    source = Path(path)
+    if not source.is_file() and not (source / INDEX).exists():
         raise CheckpointError(
-            f"There is no checkpoint {file}: check the path, or train first."
+            f"There is no checkpoint {source}: check the path, or train first."
         )
-    verify_checkpoint(file)
-    try:
-        content = torch.load(file, map_location=map_location, weights_only=True)
-    except pickle.UnpicklingError as error:
-        reason = str(error).splitlines()[0]
-        raise CheckpointError(
-            f"The checkpoint {file} holds more than plain data, so it was not loaded"
-            f" ({reason}): keep only tensors, numbers, strings and nests of them in it."
-        ) from None
-    except (RuntimeError, EOFError, KeyError, ValueError, TypeError) as error:
-        raise DamagedCheckpointError(
-            f"The checkpoint {file} is damaged ({error}): use an earlier one."
-        ) from None
-    if not isinstance(content, dict):
-        raise CheckpointError(
-            f"The checkpoint {file} holds a {type(content).__name__} and no dictionary:"
-            " was it written by Trainer.save_checkpoint?"
-        )
-    return content
+    with _naming(source):
+        if source.is_dir():
+            content = read_folder(source, map_location)
+        else:
+            verify_archive(source)
+            content = load_archive(source, map_location)
+        return _plain_entries(content, source, for_training)
 
 
 def verify_checkpoint(path: Path) -> None:
     """Compare a checkpoint's content with the checksums that were written with it.
 
     Raises:
-        CheckpointError: the file is truncated or one of its bits has changed.
+        DamagedCheckpointError: the file is truncated or one of its bits has changed.
     """
+    with _naming(path):
+        verify_archive(path)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """One sentence, with the path, for all that damaged or hostile bytes can raise."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip() or _false_folder(archive)
-    except Exception as error:  # damaged bytes make zipfile raise almost anything
-        raise DamagedCheckpointError(
-            f"The checkpoint {path} is damaged ({error}): use an earlier one."
+        yield
+    except UserError:
+        raise
+    except NotPlainError as error:
+        raise CheckpointError(
+            f"The checkpoint {path} holds more than plain data, so it was not loaded"
+            f" ({error}): keep only tensors, numbers, strings and nests of them in it."
         ) from None
-    if damaged is not None:
+    except (OSError, MemoryError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error!r}.") from None
+    except Exception as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise DamagedCheckpointError(
-            f"The checkpoint {path} is damaged (the checksum of {damaged} is wrong):"
-            " use an earlier one."
+            f"The checkpoint {path} is damaged ({reason}): use an earlier one."
+        ) from None
+
+
+def _plain_entries(content: Any, path: Path, for_training: bool) -> dict[str, Any]:
+    """A checkpoint's entries, of the types that they must have, without foreign objects."""
+    if not isinstance(content, dict):
+        raise CheckpointError(
+            f"The checkpoint {path} holds a {type(content).__name__} and no dictionary:"
+            " was it written by Trainer.save_checkpoint?"
         )
+    for entry, kind in _ENTRIES.items():
+        if not isinstance(content.get(entry, kind()), kind):
+            raise CheckpointError(
+                f"{entry!r} in {path} is a {type(content[entry]).__name__} and no"
+                f" {kind.__name__}: the file is no checkpoint of a run."
+            )
+    kept = dict(content)
+    for entry, value in content.items():
+        if entry in (VALUES_KEY, DATA_VALUES_KEY):
+            kept[entry] = {k: v for k, v in value.items() if not _is_left_out(k, v)}
+        elif kind_found := foreign_kind(value):
+            if for_training or entry == "state_dict":
+                raise NotPlainError(f"{kind_found} in {entry!r}")
+            del kept[entry]
+    return kept
 
 
-def _false_folder(archive: zipfile.ZipFile) -> str | None:
-    """An entry whose attributes say folder: torch would take memory as it is for its content."""
-    folders = (i.filename for i in archive.infolist() if i.external_attr & 0x10)
-    return next(folders, None)
+def _is_left_out(name: str, value: Any) -> bool:
+    """Whether a hyperparameter is not plain data, with a warning if so."""
+    kind = foreign_kind(value)
+    if kind:
+        rank_zero_warn(
+            f"The hyperparameter {name!r} of the checkpoint is a {kind}, which is not plain"
+            f" data, and is left out: load_from_checkpoint(..., {name}=...) gives it back."
+        )
+    return bool(kind)
 
 
 def check_shapes(module: nn.Module, state: Mapping[str, Any], path: str) -> None:

@@ -32,7 +32,7 @@ def load_module(
     Raises:
         CheckpointError: the checkpoint is damaged, lacks an argument, or does not fit.
     """
-    content = read_checkpoint(path, map_location)
+    content = read_checkpoint(path, map_location, for_training=False)
     saved = {**content.get(hp.VALUES_KEY, {}), **read_hparams(hparams_file)}
     name = content.get(hp.NAME_KEY, "kwargs")
     module = owner(**hp.init_arguments(owner, saved, name, given))
@@ -62,7 +62,7 @@ def load_datamodule(
     Raises:
         CheckpointError: the checkpoint is damaged or lacks an argument.
     """
-    content = read_checkpoint(path, map_location)
+    content = read_checkpoint(path, map_location, for_training=False)
     saved = {**content.get(hp.DATA_VALUES_KEY, {}), **read_hparams(hparams_file)}
     name = content.get(hp.DATA_NAME_KEY, "kwargs")
     datamodule = owner(**hp.init_arguments(owner, saved, name, given))

@@ -6,8 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
+from scaffold_runtime.archive import load_archive
 from scaffold_runtime.checkpoint import read_checkpoint, verify_checkpoint
 from scaffold_runtime.errors import CheckpointError, DamagedCheckpointError
 from scaffold_runtime.launch import rank_zero_info, rank_zero_warn
@@ -75,7 +74,11 @@ def _newest(trainer: Trainer, asked: str) -> Path:
     """
     folders = [Path(folder) for folder in trainer.checkpoint_folders()]
     for folder in folders:
-        files = [f for f in folder.glob("*.ckpt") if not f.name.startswith("damaged-")]
+        files = [
+            f
+            for f in folder.glob("*.ckpt")
+            if not f.name.startswith("damaged-") and not f.is_dir()
+        ]
         files.sort(key=lambda file: (_modified(file), file.name), reverse=True)
         if not files:
             continue
@@ -102,8 +105,7 @@ def _is_whole(file: Path) -> bool:
         if not file.exists():
             raise DamagedCheckpointError(f"{file} is a link to a file that is gone")
         verify_checkpoint(file)
-        content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-        return "optimizer_states" in content
+        return "optimizer_states" in load_archive(file, mmap=True)
     except DamagedCheckpointError as error:
         aside = file.with_name(f"damaged-{file.name}")
         os.replace(file, aside)
