@@ -39,7 +39,7 @@ from scaffold_runtime.optimization import (
     ManagedOptimizer,
     SchedulerConfig,
 )
-from scaffold_runtime.profilers import Profiler
+from scaffold_runtime.profilers import Profiler, make_profiler
 from scaffold_runtime.progress import (
     FitProgress,
     TrainerFn,
@@ -89,7 +89,7 @@ class Trainer:
         benchmark: let cuDNN look for the fastest algorithm.
         inference_mode: evaluate under `torch.inference_mode` rather than `no_grad`.
         use_distributed_sampler: deal samples out to ranks.
-        profiler: a profiler.
+        profiler: `simple`, `advanced`, `pytorch`, or one of `scaffold_runtime.profilers`.
         detect_anomaly: let autograd name the operation that made a NaN; slow.
         barebones: turn everything off that is not the loop, to measure it.
         sync_batchnorm: synchronise batch statistics over GPUs.
@@ -183,7 +183,7 @@ class Trainer:
         self.gradient_clip_algorithm = gradient_clip_algorithm
         self.inference_mode = inference_mode
         self.use_distributed_sampler = use_distributed_sampler
-        self.profiler = _make_profiler(profiler)
+        self.profiler = make_profiler(profiler)
         self.detect_anomaly = detect_anomaly
         self.sync_batchnorm = sync_batchnorm
         self.reload_dataloaders_every_n_epochs = reload_dataloaders_every_n_epochs
@@ -521,7 +521,7 @@ class Trainer:
             check_loss(self, loss, self.progress.batch)
         self.strategy.before_backward(loss)
         self.hooks.call("on_before_backward", loss)
-        self.scaled_backward(loss, *args, **kwargs)
+        (self.plan.backward or self.scaled_backward)(loss, *args, **kwargs)
         self.hooks.call("on_after_backward")
 
     def scaled_backward(self, loss: torch.Tensor, *args: Any, **kwargs: Any) -> None:
@@ -552,18 +552,19 @@ class Trainer:
                 "There is nothing to save before fit, validate, test or predict has run."
             )
         settle(self)
-        content = resume.collect(self, weights_only)
 
         def write() -> None:
             write_checkpoint(content, filepath)
             if self.fitting:
                 self.lock.acquire(self.checkpoint_folder())
 
-        if writer is None:
-            self.engine.on_rank_zero(write)
-        elif self.is_global_zero:
-            content = copy_to_cpu(content)
-            writer.submit(write)
+        with self.profiler.profile("save_checkpoint"):
+            content = resume.collect(self, weights_only)
+            if writer is None:
+                self.engine.on_rank_zero(write)
+            elif self.is_global_zero:
+                content = copy_to_cpu(content)
+                writer.submit(write)
 
     def checkpoint_folder(self) -> str | None:
         """Folder of the first ModelCheckpoint, None without one."""
@@ -840,17 +841,6 @@ def _share(name: str, value: int | float | None) -> int | float:
         fits, f"{name}={value} must be a share from 0.0 to 1.0, or a number of batches."
     )
     return value
-
-
-def _make_profiler(profiler: Profiler | str | None) -> Profiler:
-    if profiler is None:
-        return Profiler()
-    if isinstance(profiler, Profiler):
-        return profiler
-    raise MisconfigurationError(
-        f"profiler={profiler!r} is not supported: run the script under"
-        " `python -m cProfile`, or use torch.profiler in a callback."
-    )
 
 
 def _set_backends(

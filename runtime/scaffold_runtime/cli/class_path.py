@@ -25,6 +25,7 @@ DOORS = (
     "scaffold_runtime.loggers",
     "scaffold_runtime.strategies",
     "scaffold_runtime.cli",
+    "scaffold_runtime.profilers",
     "scaffold_runtime",
 )
 

@@ -12,7 +12,7 @@ import torch
 from scaffold_runtime.engine import move_batch
 from scaffold_runtime.errors import MisconfigurationError
 from scaffold_runtime.loader import EpochLoader
-from scaffold_runtime.loops.hooks import is_overridden, takes_argument
+from scaffold_runtime.loops.hooks import is_overridden, profile_step, takes_argument
 from scaffold_runtime.loops.loading import load_evaluation_data, load_validation_data
 from scaffold_runtime.loops.resume import rank_state
 from scaffold_runtime.module import Module
@@ -93,10 +93,11 @@ def run_loaders(
         hooks.call(f"on_{word}_epoch_start")
         trainer.shows_epoch = False
         step = _bind_step(trainer, f"{word}_step", len(loaders))
+        evaluate = trainer.profiler.wrap(_evaluate_batch, f"run_{trainer.stage}_batch")
         for index, (loader, limit) in enumerate(zip(loaders, limits, strict=True)):
             recorder.dataloader_idx = index if len(loaders) > 1 else None
             for batch_idx, batch in _limited(trainer, loader, limit):
-                output = _evaluate_batch(trainer, word, step, batch, batch_idx)
+                output = evaluate(trainer, word, step, batch, batch_idx)
                 if keeps_outputs:
                     outputs[index].append(move_batch(output, torch.device("cpu")))
             trainer.keep_metrics()
@@ -140,6 +141,7 @@ def _limited(
     if limit == 0:
         return
     batches = loader.iterate(trainer.progress.epoch if trainer.fitting else 0)
+    batches = trainer.profiler.watch(batches, f"{trainer.stage}_dataloader_next")
     for batch_idx, batch in enumerate(batches):
         trainer.is_last_batch = batch_idx + 1 == limit
         yield batch_idx, batch
@@ -154,7 +156,7 @@ def _bind_step(trainer: Trainer, name: str, loaders: int) -> Callable[..., Any]:
         MisconfigurationError: several loaders and a step that cannot tell them apart.
     """
     own = getattr(trainer.module, name)
-    step = trainer.profiler.wrap(own, name)
+    step = profile_step(trainer, own, name)
     if loaders > 1:
         if not takes_argument(own, "dataloader_idx", 3):
             raise MisconfigurationError(

@@ -52,10 +52,7 @@ class Hooks:
 
     def _bind(self, name: str) -> list[Hook]:
         bound = [
-            (
-                callback.after_module,
-                _partial(callback, name, self._trainer, self._module),
-            )
+            (callback.after_module, self._of_callback(callback, name))
             for callback in self._callbacks
             if is_overridden(callback, name, Callback)
         ]
@@ -65,9 +62,13 @@ class Hooks:
         own: list[Hook] = []
         if name in _ACTIVE or is_overridden(self._module, name, Module):
             hook = getattr(self._module, name)
-            own = [hook] if callable(hook) else []
-        profile = self._trainer.profiler.wrap
-        return [profile(hook, name) for hook in [*before, *own, *after]]
+            own = [profile_step(self._trainer, hook, name)] if callable(hook) else []
+        return [*before, *own, *after]
+
+    def _of_callback(self, callback: Callback, name: str) -> Hook:
+        hook = functools.partial(getattr(callback, name), self._trainer, self._module)
+        owner = type(callback).__name__
+        return self._trainer.profiler.wrap(hook, f"[Callback]{owner}.{name}")
 
     def call(self, name: str, *args: Any) -> list[Any]:
         """Call every function of a hook; what is logged inside belongs to it."""
@@ -83,9 +84,10 @@ class Hooks:
         return results
 
 
-def _partial(callback: Callback, name: str, trainer: Trainer, module: Module) -> Hook:
-    hook = getattr(callback, name)
-    return functools.partial(hook, trainer, module)
+def profile_step(trainer: Trainer, step: Hook, name: str) -> Hook:
+    """A hook or step of the module, measured if there is a profiler."""
+    owner = type(trainer.module).__name__
+    return trainer.profiler.wrap(step, f"[LightningModule]{owner}.{name}")
 
 
 def is_overridden(instance: object, name: str, base: type) -> bool:

@@ -67,6 +67,8 @@ def running(
             raise lost from error
         raise
     finally:
+        trainer.profiler.describe()
+        trainer.profiler.teardown(fn.value)
         trainer.close_loaders()
         trainer.lock.release()
 
@@ -151,7 +153,8 @@ def _set_up(trainer: Trainer, fn: TrainerFn, ckpt_path: str | None) -> None:
         trainer.plan = plan_step(trainer)
         if trainer.check_finite:
             trainer.verdict = make_verdict(trainer)
-    trainer.transfer = loading.bind_transfer(trainer)
+    transfer = loading.bind_transfer(trainer)
+    trainer.transfer = transfer and trainer.profiler.wrap(transfer, "batch_to_device")
     trainer.engine.barrier("run")
     module.zero_grad()
 
@@ -187,6 +190,8 @@ def _call_setup(trainer: Trainer, stage: str) -> None:
     for logger in trainer.loggers:
         logger.share_version(trainer.engine.broadcast)
         _ = getattr(logger, "experiment", None)
+    rank = trainer.global_rank if trainer.distributed else None
+    trainer.profiler.setup(stage, rank, trainer.log_dir)
     trainer.engine.barrier("setup")
     if trainer.datamodule is not None:
         trainer.datamodule.setup(stage)
@@ -244,7 +249,6 @@ def _finish(trainer: Trainer, fn: TrainerFn) -> None:
     _tear_down(trainer, fn.value)
     for logger in trainer.loggers:
         logger.finalize("success")
-    trainer.profiler.finish(trainer.log_dir)
     trainer.state.status, trainer.state.stage = TrainerStatus.FINISHED, None
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from scaffold_runtime.errors import MisconfigurationError
-from scaffold_runtime.loops.hooks import is_overridden, takes_argument
+from scaffold_runtime.loops.hooks import is_overridden, profile_step, takes_argument
 from scaffold_runtime.module import Module
 from scaffold_runtime.optimization import needs_closure
 from scaffold_runtime.precision import MixedPrecision
+from scaffold_runtime.profilers import PassThroughProfiler
 
 if TYPE_CHECKING:
     from scaffold_runtime.trainer import Trainer
@@ -30,6 +32,7 @@ class StepPlan:
         zero_grad: the module's own `optimizer_zero_grad`.
         backward: a backward pass that does more than `loss.backward()`.
         clip: the module's gradient clipping.
+        step: the optimizer's step, through loss scaling where that is on.
         works_before_step: something comes between the gradients and the step.
     """
 
@@ -41,6 +44,7 @@ class StepPlan:
     zero_grad: Callable[..., Any] | None
     backward: Callable[..., Any] | None
     clip: Callable[..., Any] | None
+    step: Callable[..., Any]
     works_before_step: bool
 
 
@@ -57,19 +61,24 @@ def plan_step(trainer: Trainer) -> StepPlan:
     scales = isinstance(precision, MixedPrecision) and precision.scaler is not None
     own_clipping = is_overridden(module, "configure_gradient_clipping", Module)
     clips = automatic and (own_clipping or bool(trainer.gradient_clip_val))
-    own_backward = scales or is_overridden(module, "backward", Module)
+    profiler = trainer.profiler
+    measures = not isinstance(profiler, PassThroughProfiler)
+    own_backward = measures or scales or is_overridden(module, "backward", Module)
+    backward = profiler.wrap(trainer.scaled_backward, "backward")
     own_zero = is_overridden(module, "optimizer_zero_grad", Module)
     own_step = is_overridden(module, "optimizer_step", Module)
     wrapped = trainer.strategy.wrap_step(module, "training_step")
+    step = operator.methodcaller("step") if precision.is_plain else trainer.engine.step
     return StepPlan(
-        training_step=trainer.profiler.wrap(wrapped, "training_step"),
+        training_step=profile_step(trainer, wrapped, "training_step"),
         takes_index=takes_argument(module.training_step, "batch_idx", 2),
         automatic=automatic,
         by_closure=own_step or any(map(needs_closure, trainer.optimizers)),
         autocast=None if precision.is_plain else precision.forward_context,
         zero_grad=module.optimizer_zero_grad if own_zero else None,
-        backward=trainer.scaled_backward if own_backward else None,
+        backward=backward if own_backward else None,
         clip=module.configure_gradient_clipping if clips else None,
+        step=profiler.wrap(step, "optimizer_step"),
         works_before_step=bool(
             clips or scales or trainer.hooks.table["on_before_optimizer_step"]
         ),

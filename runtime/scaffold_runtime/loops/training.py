@@ -55,8 +55,9 @@ def fit(trainer: Trainer) -> None:
     trainer.begin_stage("train")
     trainer.shows_epoch = True
     trainer.hooks.call("on_train_start")
+    epoch = trainer.profiler.wrap(train_epoch, "run_training_epoch")
     while progress.batch or not is_done(trainer):
-        train_epoch(trainer)
+        epoch(trainer)
     trainer.hooks.call("on_train_end")
 
 
@@ -93,11 +94,13 @@ def train_epoch(trainer: Trainer) -> None:
         finish_batch(trainer)
     if progress.phase != Phase.EPOCH_DONE:
         trainer.skips_epoch = _epoch_is_cut(trainer)
+        batches = trainer.profiler.watch(batches, "train_dataloader_next")
+        train = trainer.profiler.wrap(train_batch, "run_training_batch")
         for batch, is_last in _with_end(trainer, batches):
             if trainer.skips_epoch:
                 break
             trainer.is_last_batch = is_last
-            train_batch(trainer, batch, progress.batch)
+            train(trainer, batch, progress.batch)
             finish_batch(trainer)
             if (trainer.signals.received or trainer.distributed) and must_stop(trainer):
                 save_and_stop(trainer)
@@ -271,10 +274,7 @@ def apply_gradients(trainer: Trainer, optimizer: Optimizer) -> None:
         before_step(trainer, optimizer)
     if trainer.check_finite and not check_update(trainer, optimizer):
         return
-    if trainer.plan.autocast is None:
-        optimizer.step()
-    else:
-        trainer.engine.step(optimizer)
+    trainer.plan.step(optimizer)
     trainer.progress.global_step += 1
 
 
@@ -325,7 +325,7 @@ def take_step(trainer: Trainer, optimizer: Optimizer, closure: Closure | None) -
         before_step(trainer, optimizer)
         if trainer.check_finite and not check_update(trainer, optimizer):
             return result
-        trainer.engine.step(optimizer)
+        trainer.plan.step(optimizer)
     trainer.progress.global_step += 1
     return result
 
