@@ -16,6 +16,7 @@ import warnings
 warnings.filterwarnings("ignore", "Failed to initialize NumPy", UserWarning)
 
 from scaffold_runtime.callback import Callback
+from scaffold_runtime.combined_loader import CombinedLoader
 from scaffold_runtime.data import DataModule
 from scaffold_runtime.engine import Engine
 from scaffold_runtime.errors import (
@@ -37,6 +38,7 @@ LightningDataModule = DataModule
 __all__ = [
     "Callback",
     "CheckpointError",
+    "CombinedLoader",
     "DataError",
     "DataModule",
     "Engine",

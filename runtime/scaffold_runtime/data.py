@@ -42,7 +42,7 @@ class DataHooks:
         """Clean up; called in every process when the stage has ended."""
 
     def train_dataloader(self) -> Any:
-        """The training batches: a `DataLoader` or any iterable."""
+        """The training batches: a `DataLoader`, any iterable, or a collection of them."""
         raise MisconfigurationError(
             f"{type(self).__name__} has no train_dataloader: define it, or pass"
             " train_dataloaders or a data module to fit."

@@ -12,6 +12,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from scaffold_runtime.checkpoint import read_checkpoint, write_checkpoint
+from scaffold_runtime.combined_loader import CombinedEpochLoader, CombinedLoader
 from scaffold_runtime.errors import MisconfigurationError
 from scaffold_runtime.launch import ProcessPlace, read_place, start_workers
 from scaffold_runtime.loader import EpochLoader, Sharding
@@ -154,7 +155,7 @@ class Engine:
 
     def setup_loader(
         self,
-        loader: Iterable[Any],
+        loader: Iterable[Any] | CombinedLoader,
         training: bool = True,
         distribute: bool = True,
         sequential: bool = False,
@@ -168,6 +169,8 @@ class Engine:
             sequential=sequential,
             enabled=distribute,
         )
+        if isinstance(loader, CombinedLoader):
+            return CombinedEpochLoader(loader, sharding)
         return EpochLoader(loader, sharding)
 
     def to_device(self, batch: Any) -> Any:

@@ -91,15 +91,21 @@ class EpochLoader:
         Raises:
             TypeError: the loader has no length.
         """
-        return len(self.loader)  # type: ignore[arg-type]
+        return as_length(self.length)
 
     @property
     def length(self) -> int | float:
         """Batches in an epoch, infinite when the loader does not say."""
-        try:
-            return len(self)
-        except (TypeError, NotImplementedError):
-            return math.inf
+        return length_of(self.loader)
+
+    @property
+    def members(self) -> list[EpochLoader]:
+        """The loaders that this one is made of: itself."""
+        return [self]
+
+    def limit(self, counts: list[int | float]) -> int | float:
+        """Take so many batches of each member; the batches of an epoch then."""
+        return counts[0]
 
     def iterate(self, epoch: int, skip: int = 0) -> Iterator[Any]:
         """Iterate one epoch, from its batch `skip` on.
@@ -247,6 +253,25 @@ class EpochLoader:
                 source.dataset, self._sharding.seed
             )
         return rebuilt
+
+
+def length_of(loader: Any) -> int | float:
+    """Batches of a loader, infinite when it does not say."""
+    try:
+        return len(loader)
+    except (TypeError, NotImplementedError):
+        return math.inf
+
+
+def as_length(length: int | float) -> int:
+    """A length as `len` gives it.
+
+    Raises:
+        TypeError: it is infinite.
+    """
+    if length == math.inf:
+        raise TypeError("The loader has no length, as its data has none.")
+    return int(length)
 
 
 class _Order:

@@ -92,7 +92,7 @@ class Trainer:
         profiler: `simple`, `advanced`, `pytorch`, or one of `scaffold_runtime.profilers`.
         detect_anomaly: let autograd name the operation that made a NaN; slow.
         barebones: turn everything off that is not the loop, to measure it.
-        sync_batchnorm: synchronise batch statistics over GPUs.
+        sync_batchnorm: normalise by the statistics of all ranks' batches together.
         reload_dataloaders_every_n_epochs: ask for loaders anew every so many epochs.
         default_root_dir: folder for logs and checkpoints.
         check_finite: stop before a step whose loss, or gradient norm where it is computed,
@@ -240,11 +240,6 @@ class Trainer:
         _refuse_unless(
             self.on_nonfinite in ("stop", "skip"),
             f"on_nonfinite={self.on_nonfinite!r} is unknown: use 'stop' or 'skip'.",
-        )
-        _refuse_unless(
-            not (self.sync_batchnorm and self.engine.device.type != "cuda"),
-            "sync_batchnorm=True needs GPUs, which torch's SyncBatchNorm is written for:"
-            " drop it, or use a norm that does not depend on the batch, like GroupNorm.",
         )
         _refuse_unless(
             self.check_val_every_n_epoch is not None

@@ -96,6 +96,28 @@ class ManualNet(Net):
         return [first, second], [torch.optim.lr_scheduler.StepLR(first, 3)]
 
 
+class NetOfSeveral(Net):
+    """Trains on the batches of all loaders that have one, as if they were one batch."""
+
+    def training_step(self, batch, batch_idx):
+        parts = batch.values() if isinstance(batch, dict) else [batch]
+        columns = zip(*filter(None, parts), strict=True)
+        return super().training_step([*map(torch.cat, columns)], batch_idx)
+
+
+def several(mode="max_size_cycle", **others):
+    """A loader of 8 batches, one of 3 whose sampler goes on by itself, and others."""
+    generator = torch.Generator().manual_seed(3)
+    weighted = WeightedRandomSampler(range(1, 9), 8, generator=generator)
+    short = DataLoader(Samples(8), batch_size=BATCH_SIZE, sampler=weighted)
+    return L.CombinedLoader({"short": short, "long": loader(), **others}, mode)
+
+
+def combined(mode="max_size_cycle", **others):
+    made = {"data": lambda: several(mode, **{k: make() for k, make in others.items()})}
+    return {"net": NetOfSeveral, **made}
+
+
 def sampled(sampler, **arguments):
     return DataLoader(Samples(), batch_size=BATCH_SIZE, sampler=sampler, **arguments)
 
@@ -184,6 +206,13 @@ CASES = {
     },
     "sized_stream": {"data": lambda: streamed(SizedStream())},
     "loader_of_its_own": {"data": BatchList},
+    "combined_in_cycles": combined(stream=lambda: streamed(SizedStream())),
+    "combined_in_cycles_of_unknown_length": combined(
+        stream=lambda: streamed(StatefulStream())
+    ),
+    "combined_to_the_longest": combined("max_size"),
+    "combined_to_the_shortest": {**combined("min_size"), "max_epochs": 5},
+    "combined_and_workers": combined(more=lambda: loader(workers=2)),
 }
 SLOW = {name for name in CASES if "workers" in name}
 SAMPLE = slice(1, None, 4)

@@ -39,6 +39,7 @@ LEVELS = {
         "engine",
         "archive",
         "checkpoint",
+        "combined_loader",
         "loader",
         "metrics",
         "optimization",

@@ -391,7 +391,6 @@ ONE_SENTENCE = re.compile(r"[^\n]+[.]")
         ({"val_check_interval": 0.5, "check_val_every_n_epoch": None}, "whole number"),
         ({"fast_dev_run": -1}, "fast_dev_run=-1"),
         ({"on_nonfinite": "ignore"}, "'skip'"),
-        ({"sync_batchnorm": True}, "GroupNorm"),
         ({"profiler": "nothing"}, "nothing"),
         ({"strategy": "deepspeed"}, "fsdp"),
     ],

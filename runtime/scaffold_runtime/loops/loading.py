@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from torch.utils.data import DataLoader
+from torch.utils.data import RandomSampler
 
+from scaffold_runtime.combined_loader import CombinedLoader, combine
 from scaffold_runtime.data import DataHooks, DataModule
 from scaffold_runtime.engine import move_batch
 from scaffold_runtime.errors import MisconfigurationError
@@ -52,19 +53,19 @@ class DataSource:
         Raises:
             MisconfigurationError: nobody provides them, or what comes is no iterable.
         """
-        given = self.given.get(stage)
-        if given is not None:
-            _refuse_several(given, stage)
-            return given
-        owner = self._owner(stage) or self.datamodule or self.module
-        hook = LOADER_HOOKS[stage]
-        loaders = getattr(owner, hook)()
-        if loaders is None or not hasattr(loaders, "__iter__"):
-            raise MisconfigurationError(
-                f"{type(owner).__name__}.{hook} returned {type(loaders).__name__}, which"
-                " cannot be iterated: return a DataLoader or another iterable of batches."
-            )
-        _refuse_several(loaders, stage)
+        hook, loaders = LOADER_HOOKS[stage], self.given.get(stage)
+        if loaders is None:
+            owner = self._owner(stage) or self.datamodule or self.module
+            loaders, hook = getattr(owner, hook)(), f"{type(owner).__name__}.{hook}"
+        loaders = combine(
+            loaders, "max_size_cycle" if stage == "train" else "sequential"
+        )
+        for loader in getattr(loaders, "flattened", [loaders]):
+            if not hasattr(loader, "__iter__"):
+                raise MisconfigurationError(
+                    f"{hook} gave {type(loader).__name__}, which cannot be iterated: give a"
+                    " DataLoader or another iterable of batches."
+                )
         return loaders
 
     def _owner(self, stage: str) -> DataHooks | None:
@@ -74,25 +75,6 @@ class DataSource:
         ):
             return self.datamodule
         return self.module if is_overridden(self.module, hook, Module) else None
-
-
-def _refuse_several(loaders: Any, stage: str) -> None:
-    """Several loaders at once: a list is one after the other, and for evaluation only.
-
-    Raises:
-        MisconfigurationError: their batches would have to be combined.
-    """
-    nested: Iterable[Any] = ()
-    if isinstance(loaders, Mapping):
-        nested = loaders.values()
-    elif isinstance(loaders, (list, tuple)) and stage == "train":
-        nested = loaders
-    if any(isinstance(loader, DataLoader) for loader in nested):
-        raise MisconfigurationError(
-            f"{LOADER_HOOKS[stage]} gave a {type(loaders).__name__} of loaders, which are"
-            " not combined: use one loader of a torch.utils.data.StackDataset or"
-            " ConcatDataset."
-        )
 
 
 def load_training_data(trainer: Trainer) -> None:
@@ -107,8 +89,7 @@ def load_training_data(trainer: Trainer) -> None:
         sequential=_is_overfit(trainer, source),
     )
     trainer.loaded_train_at = trainer.progress.epoch
-    length = trainer.train_loader.length
-    count = count_batches(length, trainer.limit_train_batches, "limit_train_batches")
+    count = _limit_batches(trainer, trainer.train_loader, "train")
     trainer.num_training_batches = count
     trainer.val_check_batch = _validation_interval(trainer, count)
     if (
@@ -169,9 +150,15 @@ def load_evaluation_data(
     """Loaders of a stage, built anew, and how many batches of each are taken."""
     word = {"validate": "val"}.get(stage, stage)
     limit = getattr(trainer, f"limit_{word}_batches")
-    requested = trainer.source.request(stage) if limit != 0 else []
-    several = isinstance(requested, Sequence) and not isinstance(requested, str)
-    sources = list(requested) if several else [requested]
+    requested: Any = [] if limit == 0 else trainer.source.request(stage)
+    sources = [requested] if limit != 0 else []
+    if getattr(requested, "mode", "") == "sequential":
+        sources = requested.flattened
+    elif isinstance(requested, CombinedLoader) and stage == "predict":
+        raise MisconfigurationError(
+            "predict cannot tell apart the batches of CombinedLoader(mode="
+            f"{requested.mode!r}): use mode='sequential'."
+        )
     loaders = [
         trainer.engine.setup_loader(
             source,
@@ -181,21 +168,25 @@ def load_evaluation_data(
         )
         for source in sources
     ]
-    name = f"limit_{word}_batches"
-    counts = [count_batches(loader.length, limit, name) for loader in loaders]
+    counts = [_limit_batches(trainer, loader, word) for loader in loaders]
     setattr(trainer, f"{word}_loaders", loaders)
     setattr(trainer, f"num_{word}_batches", counts)
     return loaders, counts
+
+
+def _limit_batches(trainer: Trainer, loader: EpochLoader, word: str) -> int | float:
+    """Apply a stage's limit to every member of a loader; the batches of an epoch then."""
+    name = f"limit_{word}_batches"
+    limit = getattr(trainer, name)
+    return loader.limit([count_batches(m.length, limit, name) for m in loader.members])
 
 
 def _is_overfit(trainer: Trainer, source: Any) -> bool:
     """Whether `overfit_batches` takes this loader's shuffling away, with a warning."""
     if not trainer.overfit_batches:
         return False
-    if (
-        isinstance(source, DataLoader)
-        and type(source.sampler).__name__ == "RandomSampler"
-    ):
+    members = getattr(source, "flattened", [source])
+    if any(isinstance(getattr(m, "sampler", None), RandomSampler) for m in members):
         rank_zero_warn(
             "overfit_batches takes the same batches each epoch: not shuffled."
         )

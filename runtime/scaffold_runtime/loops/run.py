@@ -26,6 +26,7 @@ from scaffold_runtime.optimization import ManagedOptimizer, parse_optimizers
 from scaffold_runtime.progress import TrainerFn, TrainerState, TrainerStatus
 from scaffold_runtime.secret import mask
 from scaffold_runtime.stops import RunStopped
+from scaffold_runtime.strategies.batch_norm import synchronize_batch_norm
 
 if TYPE_CHECKING:
     from scaffold_runtime.trainer import Trainer
@@ -128,7 +129,7 @@ def _set_up(trainer: Trainer, fn: TrainerFn, ckpt_path: str | None) -> None:
     module.configure_model()
     trainer.hooks = Hooks(trainer, module, trainer.callbacks)
     if trainer.sync_batchnorm and trainer.distributed:
-        torch.nn.SyncBatchNorm.convert_sync_batchnorm(module)
+        synchronize_batch_norm(module, trainer.engine.device)
     trainer.engine.prepare_module(module)
     path = search.find_checkpoint(trainer, ckpt_path)
     trainer.ckpt_path = None if path is None else str(path)

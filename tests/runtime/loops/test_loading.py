@@ -65,15 +65,6 @@ def test_what_is_no_loader_is_refused_by_hook_and_type(returned, net, make_train
         make_trainer(max_epochs=1).fit(Odd())
 
 
-@pytest.mark.parametrize(
-    "several", [[loader(), loader()], {"a": loader()}], ids=["list", "dict"]
-)
-def test_several_training_loaders_are_refused(several, net, make_trainer):
-    kind = type(several).__name__
-    with pytest.raises(L.MisconfigurationError, match=f"{kind} of loaders"):
-        make_trainer(max_epochs=1).fit(net(), several)
-
-
 def test_validation_more_rarely_than_an_epoch_is_refused(net, make_trainer):
     with pytest.raises(L.MisconfigurationError, match="val_check_interval=9"):
         make_trainer(max_epochs=1, val_check_interval=9).fit(net())

@@ -60,7 +60,7 @@ def _launch(name, folder):
     return process, [json.loads(rank.read_text()) for rank in ranks], folder
 
 
-@pytest.mark.parametrize("way", ["plain", "accumulated"])
+@pytest.mark.parametrize("way", ["plain", "accumulated", "batch norm"])
 @pytest.mark.parametrize("name", IN_TWO)
 def test_losses_are_those_of_one_process(name, way, launch):
     _, (alone,), _ = launch("one process")
@@ -132,8 +132,12 @@ def test_its_checkpoint_is_whole_and_loads_in_one_process(name, launch):
     expected = Net.load_from_checkpoint(alone / "plain" / "last.ckpt").state_dict()
     for key, value in expected.items():
         torch.testing.assert_close(weights[key], value, rtol=1e-4, atol=1e-6)
+    weights = read_checkpoint(folder / "batch norm" / "last.ckpt")["state_dict"]
+    expected = read_checkpoint(alone / "batch norm" / "last.ckpt")["state_dict"]
+    for key, value in expected.items():
+        torch.testing.assert_close(weights[key], value, rtol=1e-4, atol=1e-6)
     moments = read_checkpoint(folder / "plain" / "last.ckpt")["optimizer_states"][0]
-    assert moments["state"][0]["exp_avg"].shape == weights["blocks.0.weight"].shape
+    assert moments["state"][0]["exp_avg"].shape == (6, 6)
 
 
 @pytest.mark.parametrize("name", ["fsdp by devices", "fsdp by torchrun"])
