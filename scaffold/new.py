@@ -34,7 +34,7 @@ def package_for(destination: Path, name: str | None) -> str:
         naming.check_identifier(package, "package name")
     except UsageError as error:
         raise UsageError(
-            f"{str(error).rstrip('.')}, or choose one with --name."
+            f"{str(error).rstrip('.')}; or choose one with --name."
         ) from None
     return package
 

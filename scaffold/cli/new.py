@@ -63,8 +63,8 @@ def _command(template: Template) -> Any:
         from scaffold.new import apply_new, check_destination, package_for, plan_new
 
         destination = Path(dest)
-        package = package_for(destination, name)
         check_destination(destination)
+        package = package_for(destination, name)
         chosen = _answers(template, flags, settings, answers, defaults or as_json)
         plan = plan_new(template, destination, package, chosen, vendored=not bare)
         preview = dry_run or diff

@@ -20,8 +20,6 @@ COMPONENTS = [
     for kind in catalog.kind_names()
     for variant in catalog.kind(kind).variants
 ]
-# These need a package that is not among the tools of this repository.
-UNINSTALLED = {("logger", "mlflow"), ("logger", "wandb")}
 
 
 def rendered(task: Template) -> tree.Tree:
@@ -105,20 +103,6 @@ def run(project: Path, *words: str) -> str:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
-
-
-@pytest.mark.full
-def test_the_project_trains_with_each_component_and_its_tests_pass(
-    classifier: Path,
-) -> None:
-    for kind, variant in COMPONENTS:
-        if (kind, variant) in UNINSTALLED:
-            continue
-        add(kind, variant)
-        run(classifier, "train.py", "fit", "--config", "configs/debug.yaml")
-        test = classifier / "tests" / f"test_{variant.replace('-', '_')}.py"
-        if test.exists():
-            run(classifier, "-m", "pytest", "-q", str(test))
 
 
 def test_a_starter_is_called_in_a_real_fit(classifier: Path) -> None:
