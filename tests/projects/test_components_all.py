@@ -78,8 +78,8 @@ def grow_and_shrink(project: Path, components: Iterable[Component]) -> None:
                 run(project, "python", "-m", "pytest", "-q", *tests)
         run(project, "python", "-m", "pytest", "-q", timeout=3600)
     added = opened().record.components
-    for component in random.Random(0).sample(added, len(added)):
-        plan = remove(component.kind, component.name)
+    for there in random.Random(0).sample(added, len(added)):
+        plan = remove(there.kind, there.name)
         assert (plan.exit_code, plan.notes) == (0, ())
     # What runs and tests leave behind is ignored by git: the rest is as it was.
     assert run(project, "git", "status", "--porcelain").splitlines() == [
