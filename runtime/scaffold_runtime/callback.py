@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    import torch
+    from torch import Tensor
     from torch.optim import Optimizer
 
-    from scaffold_runtime.module import Module
-    from scaffold_runtime.trainer import Trainer
+    from scaffold_runtime import Module, Trainer
 
 
 class Callback:
@@ -93,7 +92,7 @@ class Callback:
         """Called before gradients are zeroed."""
 
     def on_before_backward(
-        self, trainer: Trainer, pl_module: Module, loss: torch.Tensor
+        self, trainer: Trainer, pl_module: Module, loss: Tensor
     ) -> None:
         """Called before `backward`; the loss is divided by the accumulation."""
 
@@ -125,7 +124,9 @@ class Callback:
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Called before `validation_step`."""
+        """Called before `validation_step`, and so for the other two."""
+
+    on_test_batch_start = on_predict_batch_start = on_validation_batch_start
 
     def on_validation_batch_end(
         self,
@@ -136,7 +137,9 @@ class Callback:
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Called after `validation_step`."""
+        """Called after `validation_step`, and so for the other two."""
+
+    on_test_batch_end = on_predict_batch_end = on_validation_batch_end
 
     def on_test_start(self, trainer: Trainer, pl_module: Module) -> None:
         """Called before the first test batch of a run."""
@@ -150,27 +153,6 @@ class Callback:
     def on_test_epoch_end(self, trainer: Trainer, pl_module: Module) -> None:
         """Called when all test batches are done, metrics not yet reduced."""
 
-    def on_test_batch_start(
-        self,
-        trainer: Trainer,
-        pl_module: Module,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Called before `test_step`."""
-
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: Module,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Called after `test_step`."""
-
     def on_predict_start(self, trainer: Trainer, pl_module: Module) -> None:
         """Called before the first predict batch of a run."""
 
@@ -182,27 +164,6 @@ class Callback:
 
     def on_predict_epoch_end(self, trainer: Trainer, pl_module: Module) -> None:
         """Called when all predict batches are done, metrics not yet reduced."""
-
-    def on_predict_batch_start(
-        self,
-        trainer: Trainer,
-        pl_module: Module,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Called before `predict_step`."""
-
-    def on_predict_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: Module,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Called after `predict_step`."""
 
     def on_exception(
         self, trainer: Trainer, pl_module: Module, exception: BaseException

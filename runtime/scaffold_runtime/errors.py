@@ -8,6 +8,7 @@ The command line prints it without a traceback; anything else is a bug and keeps
     ├── CheckpointError         a checkpoint that is missing, damaged or does not fit
     │   └── DamagedCheckpointError  its bytes are not those that were written
     ├── DataError               data that is missing, empty or unreadable
+    ├── NotProvidedError        a name of Lightning's that has no counterpart here
     └── NonFiniteError          a loss or gradient that is NaN or infinite
 """
 
@@ -43,6 +44,23 @@ class DataError(UserError, ValueError):
 
 class NonFiniteError(UserError, ArithmeticError):
     """A loss or a gradient norm that is NaN or infinite."""
+
+
+class NotProvidedError(UserError, ImportError):
+    """A documented name of Lightning's that this package does not have."""
+
+
+def missing_name(door: str, name: str, instead: dict[str, str]) -> Exception:
+    """What the `__getattr__` of a package raises for a name that is not there.
+
+    Args:
+        door: the package.
+        name: what was asked for.
+        instead: what to use in the place of Lightning's names, by name.
+    """
+    if name in instead:
+        return NotProvidedError(f"{door} has no {name}: {instead[name]}.")
+    return AttributeError(f"module {door!r} has no attribute {name!r}")
 
 
 MisconfigurationException = MisconfigurationError

@@ -1,68 +1,32 @@
-"""Callbacks that come with the runtime; each module is imported when it is asked for."""
+"""Callbacks that come with the runtime."""
 
-from __future__ import annotations
-
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from scaffold_runtime.callback import Callback
-
-if TYPE_CHECKING:
-    from scaffold_runtime.callbacks.checkpoint import Checkpoint
-    from scaffold_runtime.callbacks.early_stopping import EarlyStopping
-    from scaffold_runtime.callbacks.finetuning import (
-        BackboneFinetuning,
-        BaseFinetuning,
-    )
-    from scaffold_runtime.callbacks.gradient_accumulation_scheduler import (
-        GradientAccumulationScheduler,
-    )
-    from scaffold_runtime.callbacks.lambda_function import LambdaCallback
-    from scaffold_runtime.callbacks.lr_monitor import LearningRateMonitor
-    from scaffold_runtime.callbacks.model_checkpoint import ModelCheckpoint
-    from scaffold_runtime.callbacks.model_summary import (
-        ModelSummary,
-        RichModelSummary,
-    )
-    from scaffold_runtime.callbacks.prediction_writer import BasePredictionWriter
-    from scaffold_runtime.callbacks.progress import (
-        ProgressBar,
-        RichProgressBar,
-        TQDMProgressBar,
-    )
-    from scaffold_runtime.callbacks.run_record import RunRecord
-    from scaffold_runtime.callbacks.throughput_monitor import ThroughputMonitor
-    from scaffold_runtime.callbacks.timer import Timer
-    from scaffold_runtime.callbacks.weight_averaging import (
-        EMAWeightAveraging,
-        WeightAveraging,
-    )
-
-_NAMES_IN = {
-    "checkpoint": ["Checkpoint"],
-    "early_stopping": ["EarlyStopping"],
-    "finetuning": ["BackboneFinetuning", "BaseFinetuning"],
-    "gradient_accumulation_scheduler": ["GradientAccumulationScheduler"],
-    "lambda_function": ["LambdaCallback"],
-    "lr_monitor": ["LearningRateMonitor"],
-    "model_checkpoint": ["ModelCheckpoint"],
-    "model_summary": ["ModelSummary", "RichModelSummary"],
-    "prediction_writer": ["BasePredictionWriter"],
-    "progress": ["ProgressBar", "RichProgressBar", "TQDMProgressBar"],
-    "run_record": ["RunRecord"],
-    "throughput_monitor": ["ThroughputMonitor"],
-    "timer": ["Timer"],
-    "weight_averaging": ["EMAWeightAveraging", "WeightAveraging"],
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import a callback by its name (PEP 562): most runs need few of them."""
-    for module, names in _NAMES_IN.items():
-        if name in names:
-            return getattr(import_module(f"{__name__}.{module}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
+from scaffold_runtime.callbacks.checkpoint import Checkpoint
+from scaffold_runtime.callbacks.early_stopping import EarlyStopping
+from scaffold_runtime.callbacks.finetuning import BackboneFinetuning, BaseFinetuning
+from scaffold_runtime.callbacks.gradient_accumulation_scheduler import (
+    GradientAccumulationScheduler,
+)
+from scaffold_runtime.callbacks.lambda_function import LambdaCallback
+from scaffold_runtime.callbacks.lr_monitor import LearningRateMonitor
+from scaffold_runtime.callbacks.model_checkpoint import ModelCheckpoint
+from scaffold_runtime.callbacks.model_summary import ModelSummary, RichModelSummary
+from scaffold_runtime.callbacks.prediction_writer import BasePredictionWriter
+from scaffold_runtime.callbacks.progress import (
+    ProgressBar,
+    RichProgressBar,
+    TQDMProgressBar,
+)
+from scaffold_runtime.callbacks.run_record import RunRecord
+from scaffold_runtime.callbacks.throughput_monitor import ThroughputMonitor
+from scaffold_runtime.callbacks.timer import Timer
+from scaffold_runtime.callbacks.weight_averaging import (
+    EMAWeightAveraging,
+    WeightAveraging,
+)
+from scaffold_runtime.errors import missing_name
 
 __all__ = [
     "BackboneFinetuning",
@@ -86,3 +50,20 @@ __all__ = [
     "Timer",
     "WeightAveraging",
 ]
+
+_INSTEAD = {
+    "BatchSizeFinder": "try sizes with Trainer(max_steps=3), and halve after an error",
+    "DeviceStatsMonitor": "log torch.cuda.memory_stats() in a callback, or use"
+    " ThroughputMonitor",
+    "LearningRateFinder": "compare a few rates with Trainer(max_steps=100)",
+    "ModelPruning": "call torch.nn.utils.prune in a callback's on_train_epoch_end",
+    "OnExceptionCheckpoint": "use ModelCheckpoint(save_on_exception=True)",
+    "SpikeDetection": "use EarlyStopping(divergence_threshold=...), and what"
+    " Trainer(on_nonfinite=...) can do",
+    "StochasticWeightAveraging": "use WeightAveraging, whose default is the same mean,"
+    " with torch.optim.swa_utils.SWALR as scheduler",
+}
+
+
+def __getattr__(name: str) -> Any:
+    raise missing_name(__name__, name, _INSTEAD)

@@ -16,8 +16,7 @@ from scaffold_runtime.errors import MisconfigurationError, UserError
 from scaffold_runtime.launch import rank_zero_warn
 
 if TYPE_CHECKING:
-    from scaffold_runtime.module import Module
-    from scaffold_runtime.trainer import Trainer
+    from scaffold_runtime import Module, Trainer
 
 log = logging.getLogger("scaffold_runtime")
 Modes = dict[str, Callable[..., Tensor]]
@@ -91,7 +90,7 @@ class EarlyStopping(Callback):
     ) -> None:
         if mode not in self.mode_dict:
             raise MisconfigurationError(
-                f"EarlyStopping(mode={mode!r}): use 'min' or 'max'."
+                f"EarlyStopping: mode={mode!r}, not 'min' or 'max'."
             )
         self.monitor, self.mode, self.strict = monitor, mode, strict
         self.min_delta = min_delta if mode == "max" else -min_delta
@@ -154,9 +153,8 @@ class EarlyStopping(Callback):
             return
         current = torch.as_tensor(metric).squeeze()
         stop, reason = self._evaluate_stopping_criteria(current)
-        stop = trainer.engine.agree(stop, all_ranks=False)
-        trainer.should_stop = trainer.should_stop or stop
-        if stop:
+        if trainer.engine.agree(stop, all_ranks=False):
+            trainer.should_stop = True
             self.stopped_epoch = trainer.current_epoch
             self.stopping_reason_message = reason
         if reason and self.verbose:
@@ -175,38 +173,30 @@ class EarlyStopping(Callback):
 
     def _evaluate_stopping_criteria(self, current: Tensor) -> tuple[bool, str | None]:
         """Compare a value with the limits and the best; return (stop, why)."""
+        why, better = EarlyStoppingReason, self.monitor_op
+        good, bad = self.stopping_threshold, self.divergence_threshold
         shown = f"{self.monitor} = {current:.3f}"
-        reached = self._limit_reached(current)
-        if reached is not None:
-            self.stopping_reason, rule = reached
-            return (
-                True,
-                f"{shown} {rule}; the best was {self.best_score:.3f}. Stopping.",
-            )
-        best = self.best_score.to(current.device)
-        if self.monitor_op(current - self.min_delta, best):
+        end = f"the best was {self.best_score:.3f}. Stopping."
+        infinite = self.check_finite and not torch.isfinite(current)
+        reached = good is not None and better(current, good)
+        diverged = bad is not None and better(-current, -bad)
+        for holds, reason, rule in (
+            (infinite, why.NON_FINITE_METRIC, "is not finite"),
+            (reached, why.STOPPING_THRESHOLD, f"is better than {good}"),
+            (diverged, why.DIVERGENCE_THRESHOLD, f"is worse than {bad}"),
+        ):
+            if holds:
+                self.stopping_reason = reason
+                return True, f"{shown} {rule}; {end}"
+        if better(current - self.min_delta, self.best_score.to(current.device)):
             self.best_score, self.wait_count = current, 0
             return False, f"{shown} is the best so far."
         self.wait_count += 1
         if self.wait_count < self.patience:
             return False, None
-        self.stopping_reason = EarlyStoppingReason.PATIENCE_EXHAUSTED
-        return True, (
-            f"{self.monitor} did not improve in the last {self.wait_count} checks;"
-            f" the best was {self.best_score:.3f}. Stopping."
-        )
-
-    def _limit_reached(self, current: Tensor) -> tuple[EarlyStoppingReason, str] | None:
-        """The first of the absolute limits that this value passes, with its words."""
-        better = self.monitor_op
-        good, bad = self.stopping_threshold, self.divergence_threshold
-        if self.check_finite and not torch.isfinite(current):
-            return EarlyStoppingReason.NON_FINITE_METRIC, "is not finite"
-        if good is not None and better(current, good):
-            return EarlyStoppingReason.STOPPING_THRESHOLD, f"is better than {good}"
-        if bad is not None and better(-current, -bad):
-            return EarlyStoppingReason.DIVERGENCE_THRESHOLD, f"is worse than {bad}"
-        return None
+        self.stopping_reason = why.PATIENCE_EXHAUSTED
+        checks = f"did not improve in the last {self.wait_count} checks"
+        return True, f"{self.monitor} {checks}; {end}"
 
     def _say(self, trainer: Trainer, message: str) -> None:
         """Log a sentence, with the rank where there are several."""

@@ -14,8 +14,7 @@ from scaffold_runtime.errors import MisconfigurationError
 from scaffold_runtime.launch import rank_zero_info, rank_zero_warn
 
 if TYPE_CHECKING:
-    from scaffold_runtime.module import Module
-    from scaffold_runtime.trainer import Trainer
+    from scaffold_runtime import Module, Trainer
 
 Modules = nn.Module | Iterable[Any]
 
@@ -73,7 +72,7 @@ class BaseFinetuning(Callback):
         for prefix, module in pl_module.named_modules():
             own = {f"{prefix}.{name}".lstrip(".") for name in module._parameters}
             if own and own.isdisjoint(self._frozen):
-                self._unfreeze(module)
+                self._set_trainable(module, True)
         for index, optimizer in enumerate(trainer.optimizers):
             groups = self._internal_optimizer_metadata.get(index)
             if groups is not None:
@@ -84,16 +83,15 @@ class BaseFinetuning(Callback):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: Module) -> None:
         """Unfreeze, and keep a record of the groups."""
-        names = {parameter: name for name, parameter in pl_module.named_parameters()}
+        names = {p: name for name, p in pl_module.named_parameters()}
         for index, optimizer in enumerate(trainer.optimizers):
             self.finetune_function(pl_module, trainer.current_epoch, optimizer)
             recorded = self._internal_optimizer_metadata.setdefault(index, [])
             for group in optimizer.param_groups[len(recorded) :]:
-                params = [names[parameter] for parameter in group["params"]]
-                recorded.append({**group, "params": params})
-        self._frozen = [
-            name for parameter, name in names.items() if not parameter.requires_grad
-        ]
+                recorded.append(
+                    {**group, "params": [names[p] for p in group["params"]]}
+                )
+        self._frozen = [name for p, name in names.items() if not p.requires_grad]
 
     @staticmethod
     def flatten_modules(modules: Modules) -> list[nn.Module]:
@@ -101,11 +99,11 @@ class BaseFinetuning(Callback):
         if isinstance(modules, nn.ModuleDict):
             modules = modules.values()
         if isinstance(modules, Iterable):
-            inner = [BaseFinetuning.flatten_modules(module) for module in modules]
+            inner = map(BaseFinetuning.flatten_modules, modules)
             flat = [module for part in inner for module in part]
         else:
             flat = list(modules.modules())
-        return [m for m in flat if m._parameters or not any(True for _ in m.children())]
+        return [m for m in flat if m._parameters or not m._modules]
 
     @staticmethod
     def filter_params(
@@ -113,42 +111,35 @@ class BaseFinetuning(Callback):
     ) -> Iterator[nn.Parameter]:
         """Yield the trainable (or else the frozen) parameters of modules."""
         for module in BaseFinetuning.flatten_modules(modules):
-            if isinstance(module, _BatchNorm) and not train_bn:
-                continue
-            for parameter in module.parameters(recurse=False):
-                if parameter.requires_grad == requires_grad:
-                    yield parameter
+            if train_bn or not isinstance(module, _BatchNorm):
+                for parameter in module.parameters(recurse=False):
+                    if parameter.requires_grad == requires_grad:
+                        yield parameter
 
     @staticmethod
     def make_trainable(modules: Modules) -> None:
         """Unfreeze modules."""
         for module in BaseFinetuning.flatten_modules(modules):
-            BaseFinetuning._unfreeze(module)
-
-    @staticmethod
-    def _unfreeze(module: nn.Module) -> None:
-        """Undo `freeze_module`."""
-        if isinstance(module, _BatchNorm):
-            module.track_running_stats = True
-        for parameter in module.parameters(recurse=False):
-            parameter.requires_grad = True
+            BaseFinetuning._set_trainable(module, True)
 
     @staticmethod
     def freeze_module(module: nn.Module) -> None:
         """Freeze a module's own parameters and, of batch norm, its running statistics."""
+        BaseFinetuning._set_trainable(module, False)
+
+    @staticmethod
+    def _set_trainable(module: nn.Module, trainable: bool) -> None:
         if isinstance(module, _BatchNorm):
-            module.track_running_stats = False
+            module.track_running_stats = trainable
         for parameter in module.parameters(recurse=False):
-            parameter.requires_grad = False
+            parameter.requires_grad = trainable
 
     @staticmethod
     def freeze(modules: Modules, train_bn: bool = True) -> None:
         """Freeze modules; with `train_bn` all but their batch norms."""
         for module in BaseFinetuning.flatten_modules(modules):
-            if isinstance(module, _BatchNorm) and train_bn:
-                BaseFinetuning.make_trainable(module)
-            else:
-                BaseFinetuning.freeze_module(module)
+            trainable = isinstance(module, _BatchNorm) and train_bn
+            BaseFinetuning._set_trainable(module, trainable)
 
     @staticmethod
     def filter_on_optimizer(
@@ -160,9 +151,8 @@ class BaseFinetuning(Callback):
         new = [parameter for parameter in params if id(parameter) not in known]
         if len(new) < len(params):
             rank_zero_warn(
-                f"{len(params) - len(new)} of the parameters to unfreeze are already in"
-                " the optimizer and are left where they are: give it only those with"
-                " requires_grad in configure_optimizers."
+                f"{len(params) - len(new)} parameters to unfreeze are in the optimizer"
+                " already: give it only those with requires_grad at first."
             )
         return new
 

@@ -8,8 +8,7 @@ from scaffold_runtime.callback import Callback
 from scaffold_runtime.errors import MisconfigurationError
 
 if TYPE_CHECKING:
-    from scaffold_runtime.module import Module
-    from scaffold_runtime.trainer import Trainer
+    from scaffold_runtime import Module, Trainer
 
 
 class GradientAccumulationScheduler(Callback):
@@ -29,16 +28,13 @@ class GradientAccumulationScheduler(Callback):
             raise MisconfigurationError(
                 "GradientAccumulationScheduler needs a schedule such as {0: 1, 4: 2}."
             )
-        for name, least, values in (
-            ("an epoch", 0, scheduling),
-            ("a number of batches", 1, scheduling.values()),
-        ):
-            for value in values:
-                if not isinstance(value, int) or value < least:
-                    raise MisconfigurationError(
-                        f"GradientAccumulationScheduler: {name} is an integer from {least},"
-                        f" not {value!r}."
-                    )
+        for epoch, batches in scheduling.items():
+            whole = isinstance(epoch, int) and isinstance(batches, int)
+            if not whole or epoch < 0 or batches < 1:
+                raise MisconfigurationError(
+                    f"GradientAccumulationScheduler: {epoch!r}: {batches!r} is no epoch"
+                    " from 0 with a number of batches from 1."
+                )
         self.scheduling = {0: 1, **scheduling}
         self.epochs = sorted(self.scheduling)
 
@@ -59,8 +55,7 @@ class GradientAccumulationScheduler(Callback):
             )
         if trainer.accumulate_grad_batches != 1:
             raise MisconfigurationError(
-                "Trainer(accumulate_grad_batches="
-                f"{trainer.accumulate_grad_batches}) and GradientAccumulationScheduler"
+                "accumulate_grad_batches of the Trainer and GradientAccumulationScheduler"
                 " exclude one another: leave one out."
             )
 

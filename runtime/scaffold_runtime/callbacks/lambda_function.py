@@ -21,9 +21,8 @@ class LambdaCallback(Callback):
 
     def __init__(self, **hooks: Callable[..., Any] | None) -> None:
         for name, function in hooks.items():
-            if not (name.startswith("on_") or name in ("setup", "teardown")) or (
-                not hasattr(Callback, name)
-            ):
+            named_as_one = name.startswith("on_") or name in ("setup", "teardown")
+            if not (named_as_one and hasattr(Callback, name)):
                 raise MisconfigurationError(
                     f"LambdaCallback({name}=...): Callback has no hook of this name."
                 )

@@ -14,8 +14,7 @@ from scaffold_runtime.errors import MisconfigurationError
 from scaffold_runtime.launch import rank_zero_warn
 
 if TYPE_CHECKING:
-    from scaffold_runtime.module import Module
-    from scaffold_runtime.trainer import Trainer
+    from scaffold_runtime import Module, Trainer
 
 
 class LearningRateMonitor(Callback):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 import os
 import re
@@ -27,8 +28,7 @@ from scaffold_runtime.fault import crash_point
 from scaffold_runtime.launch import rank_zero_info, rank_zero_warn
 
 if TYPE_CHECKING:
-    from scaffold_runtime.module import Module
-    from scaffold_runtime.trainer import Trainer
+    from scaffold_runtime import Module, Trainer
 
 RECORD = (
     *("best_model_path", "best_model_score", "current_score", "best_k_models"),
@@ -154,36 +154,34 @@ class ModelCheckpoint(Checkpoint):
         """Raise where the arguments cannot mean anything."""
         steps, epochs = self._every_n_train_steps, self._every_n_epochs
         k, timed = self.save_top_k, self._train_time_interval is not None
-        rules = [
-            (steps >= 0, f"every_n_train_steps={steps} must be from 1, or 0 for never"),
-            (epochs >= 0, f"every_n_epochs={epochs} must be from 1, or 0 for never"),
+        for broken, rule in (
+            (steps < 0, f"every_n_train_steps={steps} must be from 1, or 0 for never"),
+            (epochs < 0, f"every_n_epochs={epochs} must be from 1, or 0 for never"),
             (
-                (steps > 0) + (epochs > 0) + timed <= 1,
-                "it takes one of every_n_train_steps, every_n_epochs and"
-                " train_time_interval, so use a callback for each",
+                (steps > 0) + (epochs > 0) + timed > 1,
+                "every_n_train_steps, every_n_epochs and train_time_interval"
+                " exclude one another: use a callback for each",
             ),
-            (self.mode in ("min", "max"), f"mode={self.mode!r} must be 'min' or 'max'"),
-            (k >= -1, f"save_top_k={k} must be how many to keep, or -1 for all"),
             (
-                not (self.save_async and self.save_last == "link"),
+                self.mode not in ("min", "max"),
+                f"mode={self.mode!r}, not 'min' or 'max'",
+            ),
+            (k < -1, f"save_top_k={k} must be how many to keep, or -1 for all"),
+            (k > 1 and not self.monitor, f"save_top_k={k} needs monitor="),
+            (
+                self.save_async and self.save_last == "link",
                 "save_async=True cannot link to what is not written: use save_last=True",
             ),
-            (k <= 1 or self.monitor, f"save_top_k={k} needs monitor=, what to rank by"),
-        ]
-        for holds, message in rules:
-            if not holds:
-                raise MisconfigurationError(f"ModelCheckpoint: {message}.")
+        ):
+            if broken:
+                raise MisconfigurationError(f"ModelCheckpoint: {rule}.")
 
     @property
     def state_key(self) -> str:
         """Class name with what makes two of these callbacks differ."""
-        return self._generate_state_key(
-            monitor=self.monitor,
-            mode=self.mode,
-            every_n_train_steps=self._every_n_train_steps,
-            every_n_epochs=self._every_n_epochs,
-            train_time_interval=self._train_time_interval,
-        )
+        triggers = ("every_n_train_steps", "every_n_epochs", "train_time_interval")
+        own = {name: getattr(self, f"_{name}") for name in triggers}
+        return self._generate_state_key(monitor=self.monitor, mode=self.mode, **own)
 
     @property
     def every_n_epochs(self) -> int:
@@ -197,16 +195,14 @@ class ModelCheckpoint(Checkpoint):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over a record; in another folder only the best path is kept."""
-        former_dirpath = state_dict.get("dirpath", self.dirpath)
-        if former_dirpath == self.dirpath:
-            taken = set(RECORD) - {"current_score"}
-        else:
+        former, taken = state_dict.get("dirpath", self.dirpath), {*RECORD}
+        if former != self.dirpath:
             taken = {"best_model_path"}
             rank_zero_warn(
-                f"Checkpoints were in {former_dirpath!r} and now go to"
-                f" {self.dirpath!r}: of the former ones only best_model_path is kept."
+                f"Checkpoints were in {former!r} and now go to {self.dirpath!r}: of the"
+                " former ones only best_model_path is kept."
             )
-        for name in taken & state_dict.keys():
+        for name in taken & state_dict.keys() - {"current_score"}:
             setattr(self, name, state_dict[name])
 
     def setup(self, trainer: Trainer, pl_module: Module, stage: str) -> None:
@@ -238,9 +234,11 @@ class ModelCheckpoint(Checkpoint):
         if self._writer is not None:
             self._writer.check()
         every, interval = self._every_n_train_steps, self._train_time_interval
-        if not (every and trainer.global_step % every == 0):
-            if interval is None or not self._time_is_up(trainer, interval):
-                return
+        by_steps = every and trainer.global_step % every == 0
+        if not by_steps and (
+            interval is None or not self._time_is_up(trainer, interval)
+        ):
+            return
         candidates = self._monitor_candidates(trainer)
         ready = self.monitor in candidates and not trainer.validation_due
         if self.monitor is not None and not ready:
@@ -330,20 +328,19 @@ class ModelCheckpoint(Checkpoint):
 
     def _should_save_on_train_epoch_end(self, trainer: Trainer) -> bool:
         """Whether the training epoch's end, and not validation, is when epochs save."""
-        if self._save_on_train_epoch_end is not None:
-            return self._save_on_train_epoch_end
-        if trainer.check_val_every_n_epoch != 1:
-            return False
-        no_validation = sum(trainer.num_val_batches) == 0
-        return no_validation or trainer.val_check_interval == 1.0
+        given = self._save_on_train_epoch_end
+        at_its_end = (
+            not sum(trainer.num_val_batches) or trainer.val_check_interval == 1.0
+        )
+        by_default = trainer.check_val_every_n_epoch == 1 and at_its_end
+        return by_default if given is None else given
 
     def _monitor_candidates(self, trainer: Trainer) -> Metrics:
         """Copies of all metrics on the CPU, with `epoch` and `step` as integers."""
         counts = {"epoch": trainer.current_epoch, "step": trainer.global_step}
         found = {**counts, **trainer.callback_metrics}
         copies = {
-            name: torch.as_tensor(value).detach().cpu().clone()
-            for name, value in found.items()
+            n: torch.as_tensor(v).detach().cpu().clone() for n, v in found.items()
         }
         return {**copies, **{name: copies[name].int() for name in counts}}
 
@@ -361,7 +358,7 @@ class ModelCheckpoint(Checkpoint):
         elif self.monitor not in candidates:
             self._report_missing_metric(candidates)
         elif self.check_monitor_top_k(trainer, candidates[self.monitor]):
-            self._save_among_best(trainer, candidates, candidates[self.monitor])
+            self._save_among_best(trainer, candidates)
         elif self.verbose:
             self._say(trainer, candidates[self.monitor], "is not among the best")
 
@@ -391,11 +388,10 @@ class ModelCheckpoint(Checkpoint):
         better = current < worst if self.mode == "min" else current > worst
         return bool(trainer.engine.agree(bool(better)))
 
-    def _save_among_best(
-        self, trainer: Trainer, candidates: Metrics, score: Tensor
-    ) -> None:
+    def _save_among_best(self, trainer: Trainer, candidates: Metrics) -> None:
         """Save, rank the file among those that are kept, delete the one that falls out."""
-        kept, replaced = self.best_k_models, ""
+        assert self.monitor is not None
+        kept, score, replaced = self.best_k_models, candidates[self.monitor], ""
         if len(kept) == self.save_top_k:
             replaced = self.kth_best_model_path
             del kept[replaced]
@@ -455,12 +451,11 @@ class ModelCheckpoint(Checkpoint):
     ) -> str:
         """A path that no file but the replaced one has, by the version counter."""
         path = self.format_checkpoint_name(candidates, name)
-        version = self.STARTING_VERSION
+        versions = itertools.count(self.STARTING_VERSION)
         while path != replaced and self.file_exists(path, trainer):
             if not self._enable_version_counter:
                 break
-            path = self.format_checkpoint_name(candidates, name, ver=version)
-            version += 1
+            path = self.format_checkpoint_name(candidates, name, next(versions))
         return path
 
     def format_checkpoint_name(
@@ -504,10 +499,8 @@ class ModelCheckpoint(Checkpoint):
         resumed = trainer.ckpt_path and Path(trainer.ckpt_path).absolute() == path
         inside = Path(self.dirpath or "").absolute() in path.parents
         if inside and not resumed and trainer.is_global_zero:
-            if self._writer is None:
-                _delete(previous)
-            else:
-                self._writer.submit(lambda: _delete(previous))
+            delete = functools.partial(_delete, previous)
+            self._writer.submit(delete) if self._writer else delete()
 
     def to_yaml(self, filepath: str | os.PathLike[str] | None = None) -> None:
         """Write `best_k_models` as YAML, by default into `dirpath`."""
@@ -524,14 +517,13 @@ def _absolute(dirpath: str | os.PathLike[str] | None) -> str | None:
     Raises:
         MisconfigurationError: it is the address of a remote store.
     """
-    if not dirpath:
-        return None
-    if "://" in os.fspath(dirpath):
+    path = os.path.expanduser(dirpath or "")
+    if "://" in path:
         raise MisconfigurationError(
-            f"ModelCheckpoint(dirpath={os.fspath(dirpath)!r}): only local folders are"
-            " supported; mount the remote one, or copy checkpoints afterwards."
+            f"ModelCheckpoint(dirpath={path!r}): only local folders are supported; mount"
+            " the remote one, or copy checkpoints afterwards."
         )
-    return os.path.realpath(os.path.expanduser(dirpath))
+    return os.path.realpath(path) if path else None
 
 
 def _delete(path: str) -> None:

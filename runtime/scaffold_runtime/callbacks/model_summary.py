@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +15,7 @@ from scaffold_runtime.callback import Callback
 from scaffold_runtime.launch import rank_zero_info, rank_zero_warn
 
 if TYPE_CHECKING:
-    from scaffold_runtime.module import Module
-    from scaffold_runtime.trainer import Trainer
+    from scaffold_runtime import Module, Trainer
 
 
 @dataclass
@@ -82,10 +80,8 @@ def summarize(model: nn.Module, max_depth: int = 1) -> Summary:
         max_depth: how deep to list layers within layers; -1 lists all, 0 none.
     """
     layers = {
-        module: LayerSummary(
-            name, type(module).__name__, _count(module), module.training
-        )
-        for name, module in model.named_modules()
+        layer: LayerSummary(name, type(layer).__name__, _count(layer), layer.training)
+        for name, layer in model.named_modules()
         if name and (max_depth < 0 or name.count(".") < max_depth)
     }
     example = getattr(model, "example_input_array", None)
@@ -132,30 +128,18 @@ def _record_sizes(
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     example = tree_map_only(Tensor, lambda tensor: tensor.to(device), example)
     positional = example if isinstance(example, (tuple, list)) else (example,)
-    with ExitStack() as stack:
+    forked, kind = ([], "cuda") if device.type == "cpu" else ([device], device.type)
+    with (
+        ExitStack() as stack,
+        torch.no_grad(),
+    ):  # modes and random state stay as they are
+        stack.enter_context(torch.random.fork_rng(forked, device_type=kind))
+        for module in model.modules():
+            stack.callback(setattr, module, "training", module.training)
         for module in layers:
             stack.callback(module.register_forward_hook(note).remove)
-        stack.enter_context(_undisturbed(model, device))
+        model.eval()
         model(**example) if isinstance(example, dict) else model(*positional)
-
-
-@contextmanager
-def _undisturbed(model: nn.Module, device: torch.device) -> Iterator[None]:
-    """Evaluate without gradients, and leave modes and random state as they were."""
-    devices = [] if device.type == "cpu" else [device]
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        with (
-            torch.no_grad(),
-            torch.random.fork_rng(
-                devices, device_type="cuda" if not devices else device.type
-            ),
-        ):
-            yield
-    finally:
-        for module, training in modes.items():
-            module.training = training
 
 
 def _sizes(value: Any) -> Any:
@@ -190,14 +174,8 @@ def _cells(summary: Summary) -> list[list[str]]:
 def _aligned(rows: list[list[str]]) -> list[str]:
     """Rows as lines whose columns stand under one another, numbers to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    sides = "<<<><<<"
-    return [
-        " | ".join(
-            f"{cell:{side}{width}}"
-            for cell, side, width in zip(row, sides, widths, strict=False)
-        ).rstrip()
-        for row in rows
-    ]
+    formats = list(map("{}{}".format, "<<<><<<", widths))
+    return [" | ".join(map(format, row, formats)).rstrip() for row in rows]
 
 
 class ModelSummary(Callback):
@@ -214,10 +192,8 @@ class ModelSummary(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: Module) -> None:
         """Print the table on rank 0; all ranks take part in the example's forward."""
-        if not self._max_depth:
-            return
-        summary = summarize(pl_module, self._max_depth)
-        rank_zero_info(f"\n{summary}")
+        if self._max_depth:
+            rank_zero_info(f"\n{summarize(pl_module, self._max_depth)}")
 
 
 class RichModelSummary(ModelSummary):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
@@ -12,10 +12,9 @@ from scaffold_runtime.callback import Callback
 from scaffold_runtime.errors import MisconfigurationError
 
 if TYPE_CHECKING:
-    from scaffold_runtime.module import Module
-    from scaffold_runtime.trainer import Trainer
+    from scaffold_runtime import Module, Trainer
 
-INTERVALS = ("batch", "epoch", "batch_and_epoch")
+Interval = Literal["batch", "epoch", "batch_and_epoch"]
 
 
 class BasePredictionWriter(Callback):
@@ -31,18 +30,13 @@ class BasePredictionWriter(Callback):
         MisconfigurationError: an interval that is none of these.
     """
 
-    def __init__(
-        self, write_interval: Literal["batch", "epoch", "batch_and_epoch"] = "batch"
-    ) -> None:
-        if write_interval not in INTERVALS:
+    def __init__(self, write_interval: Interval = "batch") -> None:
+        if write_interval not in get_args(Interval):
             raise MisconfigurationError(
                 f"{type(self).__name__}(write_interval={write_interval!r}): use one of"
-                f" {', '.join(INTERVALS)}."
+                f" {', '.join(get_args(Interval))}."
             )
         self.interval = write_interval
-        self._predictions: list[list[Any]] = []
-        self._indices: list[list[Any]] = []
-        self._order: list[list[Any] | None] = []
 
     def write_on_batch_end(
         self,
@@ -87,9 +81,8 @@ class BasePredictionWriter(Callback):
     def on_predict_epoch_start(self, trainer: Trainer, pl_module: Module) -> None:
         """Start with nothing predicted."""
         self._order = [loader.batch_indices() for loader in trainer.predict_loaders]
-        self._predictions, self._indices = [[] for _ in self._order], [
-            [] for _ in self._order
-        ]
+        self._predictions: list[list[Any]] = [[] for _ in self._order]
+        self._indices: list[list[Any]] = [[] for _ in self._order]
 
     def on_predict_batch_end(
         self,

@@ -22,8 +22,7 @@ from scaffold_runtime.seed import SEED_VARIABLE
 from scaffold_runtime.stops import RunStopped
 
 if TYPE_CHECKING:
-    from scaffold_runtime.module import Module
-    from scaffold_runtime.trainer import Trainer
+    from scaffold_runtime import Module, Trainer
 
 FILENAME = "run.json"
 
@@ -65,14 +64,11 @@ class RunRecord(Callback):
         self, trainer: Trainer, pl_module: Module, exception: BaseException
     ) -> None:
         """Add how a run ended that did not come to its end."""
-        if isinstance(exception, RunStopped):
-            name = signal.Signals(exception.signal_number).name
-            self._finish(trainer, f"interrupted by {name}")
-        elif isinstance(exception, KeyboardInterrupt):
-            self._finish(trainer, "interrupted by SIGINT")
-        else:
-            error = f"{type(exception).__name__}: {exception}"
-            self._finish(trainer, f"failed: {error}")
+        ended = f"failed: {type(exception).__name__}: {exception}"
+        if isinstance(exception, (RunStopped, KeyboardInterrupt)):
+            number = getattr(exception, "signal_number", signal.SIGINT)
+            ended = f"interrupted by {signal.Signals(number).name}"
+        self._finish(trainer, ended)
 
     def _finish(self, trainer: Trainer, ended: str) -> None:
         """Write the whole record, where it was begun and is not finished."""
@@ -116,30 +112,25 @@ def _describe(trainer: Trainer) -> dict[str, Any]:
 
 def _device_name(device: torch.device) -> str:
     """The device, and on CUDA what it is."""
-    if device.type != "cuda":
-        return str(device)
-    return f"{device} ({torch.cuda.get_device_name(device)})"
+    cuda = device.type == "cuda"
+    return f"{device} ({torch.cuda.get_device_name(device)})" if cuda else str(device)
 
 
 def _git_state(folder: Path) -> dict[str, Any] | None:
     """Commit, and whether tracked files differ from it; None where there is no commit."""
+    words = ["git", "-C", str(folder)]
+    options: dict[str, Any] = {
+        "stderr": subprocess.DEVNULL,
+        "text": True,
+        "timeout": 10,
+    }
     try:
-        commit = _git(folder, "rev-parse", "HEAD")
-        changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
+        commit = subprocess.check_output([*words, "rev-parse", "HEAD"], **options)
+        status = [*words, "status", "--porcelain", "--untracked-files=no"]
+        dirty = bool(subprocess.check_output(status, **options).strip())
     except (OSError, subprocess.SubprocessError):
         return None
-    return {"commit": commit, "dirty": bool(changes)}
-
-
-def _git(folder: Path, *words: str) -> str:
-    return subprocess.run(
-        ["git", *words],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=10,
-    ).stdout.strip()
+    return {"commit": commit.strip(), "dirty": dirty}
 
 
 def _reason(trainer: Trainer) -> str:
@@ -149,16 +140,13 @@ def _reason(trainer: Trainer) -> str:
     for callback in trainer.early_stopping_callbacks:
         if callback.stopping_reason_message:
             return f"stopped early: {callback.stopping_reason_message}"
-    if trainer.max_steps not in (-1, None) and trainer.global_step >= trainer.max_steps:
-        return f"completed: max_steps={trainer.max_steps}"
-    if trainer.max_epochs not in (-1, None):
-        if trainer.current_epoch >= trainer.max_epochs:
-            return f"completed: max_epochs={trainer.max_epochs}"
-    return (
-        "stopped early: trainer.should_stop was set"
-        if trainer.should_stop
-        else "completed"
-    )
+    steps, epochs = trainer.max_steps, trainer.max_epochs
+    if steps not in (-1, None) and trainer.global_step >= steps:
+        return f"completed: max_steps={steps}"
+    if epochs not in (-1, None) and trainer.current_epoch >= epochs:
+        return f"completed: max_epochs={epochs}"
+    asked = trainer.should_stop
+    return "stopped early: trainer.should_stop was set" if asked else "completed"
 
 
 def _number(value: Any) -> float | str:

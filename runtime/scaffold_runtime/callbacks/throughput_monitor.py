@@ -12,16 +12,10 @@ import torch
 from scaffold_runtime.callback import Callback
 
 if TYPE_CHECKING:
-    from scaffold_runtime.module import Module
-    from scaffold_runtime.trainer import Trainer
+    from scaffold_runtime import Module, Trainer
 
 Reading = dict[str, float]
-RATES = {
-    "batches": "batches",
-    "samples": "samples",
-    "lengths": "items",
-    "flops": "flops",
-}
+RATES = {k: k for k in ("batches", "samples", "flops")} | {"lengths": "items"}
 
 
 class ThroughputMonitor(Callback):
@@ -53,25 +47,6 @@ class ThroughputMonitor(Callback):
         self._started: dict[str, float] = {}
         self._readings: dict[str, deque[Reading]] = {}
 
-    def _start(self, stage: str) -> None:
-        self._started[stage] = time.perf_counter()
-        nothing_yet: Reading = dict.fromkeys(("time", *RATES), 0)
-        self._readings[stage] = deque([nothing_yet], maxlen=self.window_size + 1)
-
-    def _count(self, stage: str, pl_module: Module, batch: Any) -> None:
-        """Add a batch to the totals since the stage began."""
-        last = self._readings[stage][-1]
-        with torch.no_grad():
-            added = {
-                "batches": 1,
-                "samples": self.batch_size_fn(batch),
-                "lengths": self.length_fn(batch) if self.length_fn is not None else 0,
-                "flops": getattr(pl_module, "flops_per_batch", 0),
-            }
-        reading = {name: last[name] + number for name, number in added.items()}
-        reading["time"] = time.perf_counter() - self._started[stage]
-        self._readings[stage].append(reading)
-
     def _compute(self, readings: deque[Reading], world_size: int) -> Reading:
         """Totals, and rates by device and over all devices once the window is full."""
         first, last = readings[0], readings[-1]
@@ -90,63 +65,55 @@ class ThroughputMonitor(Callback):
                     found[f"device{self.separator}mfu"] = rate / self.available_flops
         return found
 
-    def _measure(
-        self, stage: str, trainer: Trainer, pl_module: Module, batch: Any, step: int
-    ) -> None:
-        """Count a batch, and log at the steps that are logged at all."""
-        counts = stage != "train" or trainer.is_stepping
-        due = counts and (step + 1) % trainer.log_every_n_steps == 0
-        if due and trainer.engine.device.type == "cuda":
-            torch.cuda.synchronize(trainer.engine.device)
-        self._count(stage, pl_module, batch)
-        if due and trainer.is_global_zero:
-            found = self._compute(self._readings[stage], trainer.world_size)
-            named = {f"{stage}{self.separator}{name}": v for name, v in found.items()}
-            for logger in trainer.loggers:  # evaluations are logged by batches done
-                logger.log_metrics(named, step=step + (stage != "train"))
-
     def on_train_start(self, trainer: Trainer, pl_module: Module) -> None:
-        """Start the clock."""
-        self._start("train")
+        """Start the clock of the stage; the sanity check is not measured."""
+        if not trainer.sanity_checking:
+            stage, nothing_yet = str(trainer.stage), dict.fromkeys(
+                ("time", *RATES), 0.0
+            )
+            self._started[stage] = time.perf_counter()
+            self._readings[stage] = deque([nothing_yet], maxlen=self.window_size + 1)
+
+    on_validation_start = on_test_start = on_predict_start = on_train_start
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: Module, outputs: Any, batch: Any, *_: Any
     ) -> None:
-        """Measure training, by batches that ended in a step."""
-        step = trainer.batches_that_stepped
-        self._measure("train", trainer, pl_module, batch, step)
+        """Count a batch, and log at the steps that are logged at all.
 
-    def on_validation_start(self, trainer: Trainer, pl_module: Module) -> None:
-        """Start the clock of an evaluation."""
-        self._start("validate")
+        The x axis is batches that ended in a step; of evaluations, batches done.
+        """
+        stage, engine = str(trainer.stage), trainer.engine
+        if stage not in self._readings:
+            return
+        last, training = self._readings[stage][-1], stage == "train"
+        x = trainer.batches_that_stepped if training else int(last["batches"]) + 1
+        counts = trainer.is_stepping or not training
+        due = counts and (x + training) % trainer.log_every_n_steps == 0
+        if due and engine.device.type == "cuda":
+            torch.cuda.synchronize(engine.device)
+        with torch.no_grad():
+            added = {
+                "batches": 1,
+                "samples": self.batch_size_fn(batch),
+                "lengths": self.length_fn(batch) if self.length_fn is not None else 0,
+                "flops": getattr(pl_module, "flops_per_batch", 0),
+            }
+        reading = {name: last[name] + number for name, number in added.items()}
+        reading["time"] = time.perf_counter() - self._started[stage]
+        self._readings[stage].append(reading)
+        if due and trainer.is_global_zero:
+            found = self._compute(self._readings[stage], trainer.world_size)
+            named = {f"{stage}{self.separator}{name}": v for name, v in found.items()}
+            for logger in trainer.loggers:
+                logger.log_metrics(named, step=x)
 
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: Module,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Measure an evaluation, by its batches."""
-        stage = trainer.stage
-        if stage in self._readings:  # the sanity check is not measured
-            step = int(self._readings[stage][-1]["batches"])
-            self._measure(stage, trainer, pl_module, batch, step)
+    on_validation_batch_end = on_train_batch_end  # type: ignore[assignment]
+    on_test_batch_end = on_train_batch_end  # type: ignore[assignment]
+    on_predict_batch_end = on_train_batch_end  # type: ignore[assignment]
 
     def on_validation_end(self, trainer: Trainer, pl_module: Module) -> None:
         """Leave the time since training's last batch out of training's."""
         if "train" in self._started:
             trained_until = self._started["train"] + self._readings["train"][-1]["time"]
             self._started["train"] += time.perf_counter() - trained_until
-
-    def on_test_start(self, trainer: Trainer, pl_module: Module) -> None:
-        """Start the clock."""
-        self._start("test")
-
-    def on_predict_start(self, trainer: Trainer, pl_module: Module) -> None:
-        """Start the clock."""
-        self._start("predict")
-
-    on_test_batch_end = on_predict_batch_end = on_validation_batch_end

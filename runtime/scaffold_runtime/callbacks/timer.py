@@ -12,8 +12,7 @@ from scaffold_runtime.errors import MisconfigurationError
 from scaffold_runtime.launch import rank_zero_info
 
 if TYPE_CHECKING:
-    from scaffold_runtime.module import Module
-    from scaffold_runtime.trainer import Trainer
+    from scaffold_runtime import Module, Trainer
 
 STAGES = ("train", "validate", "test")
 
@@ -40,7 +39,7 @@ class Timer(Callback):
     ) -> None:
         if interval not in ("step", "epoch"):
             raise MisconfigurationError(
-                f"Timer(interval={interval!r}): use 'step' or 'epoch'."
+                f"Timer: interval={interval!r}, not 'step' or 'epoch'."
             )
         self._duration = None if duration is None else _seconds(duration)
         self._interval, self._verbose = interval, verbose
@@ -59,17 +58,14 @@ class Timer(Callback):
     def time_elapsed(self, stage: str = "train") -> float:
         """Seconds that a stage has taken so far."""
         offset = self._offset if stage == "train" else 0.0
-        start = self.start_time(stage)
-        if start is None:
-            return offset
-        end = self.end_time(stage)
-        return (time.monotonic() if end is None else end) - start + offset
+        now = time.monotonic()
+        start = self._start_time.get(stage, now)
+        return self._end_time.get(stage, now) - start + offset
 
     def time_remaining(self, stage: str = "train") -> float | None:
         """Seconds that are left of `duration`, None without one."""
-        if self._duration is None:
-            return None
-        return self._duration - self.time_elapsed(stage)
+        left = (self._duration or 0.0) - self.time_elapsed(stage)
+        return None if self._duration is None else left
 
     def state_dict(self) -> dict[str, Any]:
         """Seconds that the stages have taken."""
@@ -108,14 +104,12 @@ class Timer(Callback):
 
     def _check(self, trainer: Trainer) -> None:
         """Stop training on all ranks when rank 0's time is up."""
-        if self._duration is None:
-            return
-        if not trainer.engine.broadcast(self.time_elapsed() >= self._duration):
-            return
-        trainer.should_stop = True
-        if self._verbose:
-            elapsed = timedelta(seconds=int(self.time_elapsed()))
-            rank_zero_info(f"Training stops: its time is up after {elapsed}.")
+        limit, elapsed = self._duration, self.time_elapsed()
+        if limit is not None and trainer.engine.broadcast(elapsed >= limit):
+            trainer.should_stop = True
+            if self._verbose:
+                after = timedelta(seconds=int(elapsed))
+                rank_zero_info(f"Training stops: its time is up after {after}.")
 
 
 def _seconds(duration: str | timedelta | dict[str, int]) -> float:

@@ -13,8 +13,7 @@ from scaffold_runtime.errors import MisconfigurationError
 from scaffold_runtime.launch import rank_zero_warn
 
 if TYPE_CHECKING:
-    from scaffold_runtime.module import Module
-    from scaffold_runtime.trainer import Trainer
+    from scaffold_runtime import Module, Trainer
 
 AverageFunction = Callable[[Tensor, Tensor, "Tensor | int"], Tensor]
 MultiAverageFunction = Callable[[list[Tensor], list[Tensor], "Tensor | int"], None]
@@ -100,11 +99,10 @@ class WeightAveraging(Callback):
                 " use strategy='ddp', or leave the callback out."
             )
         loaded = self._averages or {}
+        starts = {name: loaded.get(name, tensor) for name, tensor in tensors.items()}
         self._averages = {
-            name: loaded.get(name, tensor)
-            .detach()
-            .to(device=self._device or tensor.device, copy=True)
-            for name, tensor in tensors.items()
+            name: start.detach().to(self._device or tensors[name].device, copy=True)
+            for name, start in starts.items()
         }
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Module, *_: Any) -> None:
@@ -134,10 +132,11 @@ class WeightAveraging(Callback):
         if self._n_averaged > 0 and self._multi_avg_fn is not None:
             self._multi_avg_fn(averages, tensors, self._n_averaged)
         else:
-            for average, tensor in zip(averages, tensors, strict=True):
-                new = tensor.to(average.device)
+            for average, new in zip(averages, tensors, strict=True):
                 if self._n_averaged > 0:
-                    new = self._avg_fn(average, new, self._n_averaged)
+                    new = self._avg_fn(
+                        average, new.to(average.device), self._n_averaged
+                    )
                 average.copy_(new)
         self._n_averaged += 1
 
@@ -149,9 +148,7 @@ class WeightAveraging(Callback):
         """Go on training with the weights in training."""
         self._swap(pl_module)
 
-    def on_exception(
-        self, trainer: Trainer, pl_module: Module, exception: BaseException
-    ) -> None:
+    def on_exception(self, trainer: Trainer, pl_module: Module, *_: Any) -> None:
         """Give the module its weights back if validation was interrupted."""
         if self._swapped:
             self._swap(pl_module)
@@ -159,13 +156,12 @@ class WeightAveraging(Callback):
     @torch.no_grad()
     def _swap(self, pl_module: Module) -> None:
         """Exchange the values of the average and of the module."""
-        if self._averages is None:
-            return
-        for name, tensor in _parameters_and_buffers(pl_module).items():
-            former = tensor.clone()
-            tensor.copy_(self._averages[name])
-            self._averages[name].copy_(former)
-        self._swapped = not self._swapped
+        if self._averages is not None:
+            for name, tensor in _parameters_and_buffers(pl_module).items():
+                former = tensor.clone()
+                tensor.copy_(self._averages[name])
+                self._averages[name].copy_(former)
+            self._swapped = not self._swapped
 
     @torch.no_grad()
     def on_train_end(self, trainer: Trainer, pl_module: Module) -> None:
@@ -181,17 +177,15 @@ class WeightAveraging(Callback):
         if self._averages is None:
             return
         names = {id(t): name for name, t in _parameters_and_buffers(pl_module).items()}
-        tensors = pl_module.state_dict(
-            keep_vars=True
-        )  # tied weights have several names
+        # Tied weights have several names.
+        tensors = pl_module.state_dict(keep_vars=True)
         state = checkpoint["state_dict"]
         other = {
             name: self._averages.get(names.get(id(tensors[name]), ""), value)
             for name, value in state.items()
         }
-        current, average = (other, state) if self._swapped else (state, other)
-        checkpoint["current_model_state"] = current
-        checkpoint["state_dict"] = average
+        both = (other, state) if self._swapped else (state, other)
+        checkpoint["current_model_state"], checkpoint["state_dict"] = both
         checkpoint["averaging_state"] = {"n_averaged": self._n_averaged.clone()}
 
     def on_load_checkpoint(
@@ -241,8 +235,7 @@ class EMAWeightAveraging(WeightAveraging):
             return decay * average + (1 - decay) * current
 
         super().__init__(device, use_buffers, avg_fn=move)
-        self.decay = decay
-        self.update_every_n_steps = update_every_n_steps
+        self.decay, self.update_every_n_steps = decay, update_every_n_steps
         self.update_starting_at_step = update_starting_at_step
         self.update_starting_at_epoch = update_starting_at_epoch
 
@@ -251,8 +244,7 @@ class EMAWeightAveraging(WeightAveraging):
     ) -> bool:
         """Whether the step or the epoch is one of those asked for."""
         if step_idx is not None:
-            started = step_idx >= (self.update_starting_at_step or 0)
-            every = self.update_every_n_steps
-            return started and every > 0 and step_idx % every == 0
-        first = self.update_starting_at_epoch
-        return first is not None and epoch_idx is not None and epoch_idx >= first
+            first, every = self.update_starting_at_step or 0, self.update_every_n_steps
+            return step_idx >= first and every > 0 and step_idx % every == 0
+        start = self.update_starting_at_epoch
+        return start is not None and epoch_idx is not None and epoch_idx >= start

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import ClassVar
 
-from scaffold_runtime.callbacks.progress.layout import Task, arrange
+from scaffold_runtime.callbacks.progress.layout import GAP, Task, arrange
 
 
 class LineDisplay:
@@ -23,33 +23,31 @@ class LineDisplay:
     min_gap: ClassVar[float] = 0.5  # short epochs would flood the log
 
     def __init__(self) -> None:
-        self._printed_at = -math.inf
+        self._finished_at = -math.inf
         self._next_line = monotonic() + self.first_after
-        self._pending: str | None = None
+        self._pending = ""
 
     def draw(self, tasks: Sequence[Task]) -> None:
-        """Print a line for the task at work, if it is time."""
+        """Print a line if it is time: the outer task's, with what goes on within it."""
         if monotonic() >= self._next_line:
-            self._print_line(_line(tasks[-1]))
+            within = (f"{task.description} {task.count()}" for task in tasks[1:])
+            self._print(GAP.join((_line(tasks[0]), *within)))
 
     def finish(self, task: Task, leave: bool) -> None:
-        """Print the task's line; where it follows too soon, only the last such line."""
-        line = _line(task)
-        if monotonic() - self._printed_at < self.min_gap:
-            self._pending = line
-        else:
-            self._print_line(line)
-
-    def _print_line(self, line: str) -> None:
-        print(line, flush=True)
-        self._pending = None
-        self._printed_at = monotonic()
-        self._next_line = self._printed_at + self.interval
+        """Print the task's line; where such lines follow too soon, only the last."""
+        self._pending = _line(task)
+        if monotonic() - self._finished_at >= self.min_gap:
+            self.close()
 
     def close(self) -> None:
         """Print the last line that was kept back."""
-        if self._pending is not None:
-            self._print_line(self._pending)
+        if self._pending:
+            self._print(self._pending)
+            self._finished_at = monotonic()
+
+    def _print(self, line: str) -> None:
+        print(line, flush=True)
+        self._pending, self._next_line = "", monotonic() + self.interval
 
 
 def _line(task: Task) -> str:

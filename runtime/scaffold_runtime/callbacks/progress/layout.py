@@ -19,23 +19,16 @@ class Task:
     Args:
         description: what is going on, in a few words.
         total: number of batches; infinite where unknown.
-        metrics: values to show, by name.
+        completed: batches done before.
 
     Attributes:
-        completed: batches done.
+        metrics: values to show, by name.
         started: when it began, in seconds of the monotonic clock.
     """
 
-    def __init__(
-        self,
-        description: str,
-        total: float,
-        metrics: Mapping[str, Any] | None = None,
-        completed: int = 0,
-    ) -> None:
-        self.description = description
-        self.total = total
-        self.metrics = metrics or {}
+    def __init__(self, description: str, total: float, completed: int = 0) -> None:
+        self.description, self.total = description, total
+        self.metrics: Mapping[str, Any] = {}
         self.completed = self._rated_batches = completed
         self.started = self._rated_at = monotonic()
         self._rate: float | None = None
@@ -57,25 +50,19 @@ class Task:
         self.started += now - self._rated_at
         self._rated_at = now
 
-    @property
-    def fraction(self) -> float:
-        """Share of the batches that is done; 0 where the total is unknown."""
-        known = math.isfinite(self.total) and self.total > 0
-        return min(self.completed / self.total, 1.0) if known else 0.0
-
     def count(self) -> str:
         """`12/100`, or `12` where the total is unknown."""
-        if not math.isfinite(self.total):
-            return str(self.completed)
-        return f"{self.completed}/{int(self.total)}"
+        of = f"/{int(self.total)}" if math.isfinite(self.total) else ""
+        return f"{self.completed}{of}"
 
     def rate(self) -> str:
         """Batches a second, or seconds a batch where that is slow."""
-        if not self._rate:
+        rate = self._rate
+        if not rate:
             return ""
-        if self._rate < 1:
-            return f"{1 / self._rate:.1f} s/it"
-        return f"{self._rate:.{1 if self._rate < 100 else 0}f} it/s"
+        return (
+            f"{rate:.{int(rate < 100)}f} it/s" if rate >= 1 else f"{1 / rate:.1f} s/it"
+        )
 
     def times(self) -> str:
         """`0:05<0:20`: time gone, and time left where that is known."""
@@ -89,21 +76,16 @@ def format_seconds(seconds: float) -> str:
     """`0:05`, `12:34`, `1:02:03`."""
     minutes, rest = divmod(round(max(seconds, 0)), 60)
     hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours}:{minutes:02}:{rest:02}"
-    return f"{minutes}:{rest:02}"
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def format_metrics(metrics: Mapping[str, Any], number_format: str = ".3g") -> list[str]:
     """`name=value` for each metric; numbers in four digits, integers whole."""
-    return [
-        (
-            f"{name}={value:{number_format}}"
-            if isinstance(value, float)
-            else f"{name}={value}"
-        )
+    shown = {
+        name: format(value, number_format) if isinstance(value, float) else value
         for name, value in metrics.items()
-    ]
+    }
+    return [f"{name}={value}" for name, value in shown.items()]
 
 
 def fill(words: list[str], width: int, delimiter: str = GAP) -> list[str]:
@@ -134,13 +116,8 @@ class Layout(NamedTuple):
 
     def first_line(self, bar: str) -> str:
         """The line with the bar, drawn as given."""
-        return GAP.join(
-            part for part in (self.head, bar, *map(_text, self.tail)) if part
-        )
-
-
-def _text(part: tuple[str, str]) -> str:
-    return part[1]
+        parts = (self.head, bar, *(text for _, text in self.tail))
+        return GAP.join(part for part in parts if part)
 
 
 def arrange(
@@ -171,5 +148,5 @@ def arrange(
 
 def _room_for_bar(task: Task, tail: list[tuple[str, str]], width: int) -> int:
     """Columns that the description, the tail and the gaps leave; may be negative."""
-    texts = [task.description, *map(_text, tail)]
+    texts = [task.description, *(text for _, text in tail)]
     return width - sum(len(text) + len(GAP) for text in texts)

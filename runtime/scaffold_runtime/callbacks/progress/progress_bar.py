@@ -8,8 +8,7 @@ from scaffold_runtime.callback import Callback
 from scaffold_runtime.launch import rank_zero_warn
 
 if TYPE_CHECKING:
-    from scaffold_runtime.module import Module
-    from scaffold_runtime.trainer import Trainer
+    from scaffold_runtime import Module, Trainer
 
 
 class ProgressBar(Callback):

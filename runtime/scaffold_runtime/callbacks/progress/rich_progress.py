@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -15,15 +15,17 @@ from torch import Tensor
 from scaffold_runtime.callbacks.progress.display import LineDisplay
 from scaffold_runtime.callbacks.progress.layout import GAP, Task, arrange
 from scaffold_runtime.callbacks.progress.progress_bar import ProgressBar
+from scaffold_runtime.errors import MisconfigurationError
 from scaffold_runtime.progress import Phase
 
 if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.console import Console, RenderableType
     from rich.live import Live
-    from rich.text import Text
 
-    from scaffold_runtime.module import Module
-    from scaffold_runtime.trainer import Trainer
+    from scaffold_runtime import Module, Trainer
+
+REFUSED = {f"init_{stage}_tqdm" for stage in ("sanity", "train", "validation", "test")}
+REFUSED |= {"init_predict_tqdm", "configure_columns"}
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,14 @@ class RichProgressBar(ProgressBar):
         console_kwargs: arguments for rich's `Console`.
     """
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for name in REFUSED & vars(cls).keys():
+            raise MisconfigurationError(
+                f"{cls.__name__}.{name} would never be called: override get_metrics for"
+                " other values, give a theme, or subclass ProgressBar to draw yourself."
+            )
+
     def __init__(
         self,
         refresh_rate: int = 10,
@@ -79,11 +89,11 @@ class RichProgressBar(ProgressBar):
         super().__init__()
         self.refresh_rate, self.theme = refresh_rate, theme
         self._leave, self._console_kwargs = leave, console_kwargs or {}
-        self._enabled = True
+        self._enabled, self._next_draw = True, 0.0
+        self._interval, self._stride = 1 / (refresh_rate or 1), 1
         self._display: LineDisplay | RichDisplay | None = None
         self._tasks: list[Task] = []
         self._completed = self._train_batches = 0
-        self._next_draw = 0.0
 
     def _open_display(self) -> LineDisplay | RichDisplay:
         """What to draw on: a terminal or a notebook, else lines."""
@@ -93,7 +103,7 @@ class RichProgressBar(ProgressBar):
 
             console = Console(**self._console_kwargs)
             if console.is_terminal or console.is_jupyter:
-                return RichDisplay(console, self.theme, 1 / self.refresh_rate)
+                return RichDisplay(console, self.theme, self._interval)
         return LineDisplay()
 
     @property
@@ -108,42 +118,47 @@ class RichProgressBar(ProgressBar):
 
     def disable(self) -> None:
         """Show nothing from now on."""
-        self._enabled = False
-        self._next_draw = math.inf
+        self._enabled, self._next_draw = False, math.inf
 
     def enable(self) -> None:
         """Show progress again."""
-        self._enabled = True
-        self._next_draw = 0.0
+        self._enabled, self._next_draw = True, 0.0
 
     def _begin(self, description: str, total: float, completed: int = 0) -> None:
         """Show a new task; the one before waits."""
-        if self.is_enabled:
-            self._display = self._display or self._open_display()
         if self._tasks:
             self._tasks[-1].advance(self._completed, monotonic())
-        self._tasks.append(Task(description, total, completed=completed))
+        self._tasks.append(Task(description, total, completed))
         self._next_draw = 0.0 if self.is_enabled else math.inf
 
-    def _draw(self, trainer: Trainer, pl_module: Module, completed: int) -> None:
-        """Fetch the metrics and draw; plan the next time."""
-        assert self._display is not None
+    def _task(self, trainer: Trainer, pl_module: Module) -> Task:
+        """The task at work as it stands; fetching its metrics waits for the device."""
         task = self._tasks[-1]
-        task.advance(completed, monotonic())
-        task.metrics = _as_numbers(self.get_metrics(trainer, pl_module))
+        task.advance(self._completed, monotonic())
+        task.metrics = {
+            name: value.item() if isinstance(value, Tensor) else value
+            for name, value in self.get_metrics(trainer, pl_module).items()
+        }
+        return task
+
+    def _draw(self, trainer: Trainer, pl_module: Module) -> None:
+        """Draw, and plan the next time."""
+        if self._completed % self._stride and self._completed < self._tasks[-1].total:
+            return
+        self._display = self._display or self._open_display()
+        self._task(trainer, pl_module)
         self._display.draw(self._tasks)
         self._next_draw = monotonic() + self._display.interval
 
     def _finish(self, trainer: Trainer, pl_module: Module, leave: bool) -> None:
         """End the task at work; one within another gives way to it."""
-        task = self._tasks.pop()
-        self._next_draw = 0.0 if self.is_enabled else math.inf
-        if self._tasks:
+        inner = len(self._tasks) > 1
+        if not inner and self._display is not None and not trainer.sanity_checking:
+            self._display.finish(self._task(trainer, pl_module), leave)
+        self._tasks.pop()
+        if inner:
             self._tasks[-1].resume(monotonic())
-        elif self._display is not None and not trainer.sanity_checking:
-            task.advance(self._completed, monotonic())
-            task.metrics = _as_numbers(self.get_metrics(trainer, pl_module))
-            self._display.finish(task, leave)
+        self._next_draw = 0.0 if self.is_enabled else math.inf
 
     def _close(self) -> None:
         if self._display is not None:
@@ -176,7 +191,7 @@ class RichProgressBar(ProgressBar):
         """Draw if it is time."""
         self._completed = batch_idx + 1
         if monotonic() >= self._next_draw:
-            self._draw(trainer, pl_module, batch_idx + 1)
+            self._draw(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Module) -> None:
         """Show the epoch with its metrics."""
@@ -222,13 +237,11 @@ class RichProgressBar(ProgressBar):
         """Draw if it is time."""
         self._completed = int(self._batches_before[dataloader_idx]) + batch_idx + 1
         if monotonic() >= self._next_draw:
-            self._draw(trainer, pl_module, self._completed)
+            self._draw(trainer, pl_module)
 
     on_test_batch_end = on_predict_batch_end = on_validation_batch_end
 
-    def on_exception(
-        self, trainer: Trainer, pl_module: Module, exception: BaseException
-    ) -> None:
+    def on_exception(self, trainer: Trainer, pl_module: Module, *_: Any) -> None:
         """Give the terminal back."""
         self._close()
 
@@ -245,20 +258,21 @@ class TQDMProgressBar(RichProgressBar):
     """`RichProgressBar` under the name of Lightning's other bar; it needs no tqdm.
 
     Args:
-        refresh_rate: 0 disables the bar.
+        refresh_rate: draw after so many batches, ten times a second at most; 0 disables.
+        process_position: only 0: rich finds room for the bars of one process.
         leave: keep each epoch's finished bar to be seen.
     """
 
-    def __init__(self, refresh_rate: int = 1, leave: bool = False) -> None:
-        super().__init__(refresh_rate=10 if refresh_rate else 0, leave=leave)
-
-
-def _as_numbers(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Metrics with tensors as Python numbers."""
-    return {
-        name: value.item() if isinstance(value, Tensor) else value
-        for name, value in metrics.items()
-    }
+    def __init__(
+        self, refresh_rate: int = 1, process_position: int = 0, leave: bool = False
+    ) -> None:
+        if process_position:
+            raise MisconfigurationError(
+                f"TQDMProgressBar(process_position={process_position}): bars of several"
+                " processes in one terminal are not supported, leave it out."
+            )
+        super().__init__(10 if refresh_rate else 0, leave)
+        self.refresh_rate, self._stride = refresh_rate, refresh_rate or 1
 
 
 class RichDisplay:
@@ -273,9 +287,7 @@ class RichDisplay:
     def __init__(
         self, console: Console, theme: RichProgressBarTheme, interval: float
     ) -> None:
-        self.interval = interval
-        self._console = console
-        self._theme = theme
+        self.interval, self._console, self._theme = interval, console, theme
         self._live: Live | None = None
 
     def draw(self, tasks: Sequence[Task]) -> None:
@@ -287,7 +299,7 @@ class RichDisplay:
             # Drawn by the loop alone: no thread of rich's that a fork could copy.
             self._live = Live(console=self._console, auto_refresh=False)
             self._live.start()
-        bars = [RichBar(task, self._theme) for task in tasks]
+        bars = [render(task, self._theme, self._console.width) for task in tasks]
         self._live.update(Group(*bars), refresh=True)
 
     def finish(self, task: Task, leave: bool) -> None:
@@ -303,44 +315,26 @@ class RichDisplay:
         self._live = None
 
 
-class RichBar:
-    """One task as rich renders it, at the width that the terminal has then."""
+def render(task: Task, theme: RichProgressBarTheme, width: int) -> RenderableType:
+    """A task as rich draws it in a terminal of a width."""
+    from rich import progress_bar
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
 
-    def __init__(self, task: Task, theme: RichProgressBarTheme) -> None:
-        self._task = task
-        self._theme = theme
-
-    def __rich_console__(
-        self, console: Console, options: ConsoleOptions
-    ) -> RenderResult:
-        from rich.text import Text
-
-        theme, width = self._theme, options.max_width
-        numbers, delimiter = theme.metrics_format, theme.metrics_text_delimiter
-        layout = arrange(self._task, width, numbers, delimiter)
-        line = Text(layout.head, style=theme.description, overflow="fold")
-        if layout.bar_width:
-            line.append(GAP).append_text(self._bar(console, layout.bar_width))
-        for kind, text in layout.tail:
-            line.append(GAP).append(text, style=getattr(theme, kind))
-        yield line
-        for text in layout.below:
-            yield Text(text, style=theme.metrics, overflow="fold")
-
-    def _bar(self, console: Console, width: int) -> Text:
-        """The bar alone."""
-        from rich.progress_bar import ProgressBar
-        from rich.text import Text
-
-        bar = ProgressBar(
-            total=self._task.total if math.isfinite(self._task.total) else None,
-            completed=self._task.completed,
-            width=width,
-            complete_style=self._theme.progress_bar,
-            finished_style=self._theme.progress_bar_finished,
-            pulse_style=self._theme.progress_bar_pulse,
+    layout = arrange(task, width, theme.metrics_format, theme.metrics_text_delimiter)
+    cells: list[RenderableType] = [Text(layout.head, theme.description)]
+    if layout.bar_width:
+        bar = progress_bar.ProgressBar(
+            total=task.total if math.isfinite(task.total) else None,
+            completed=task.completed,
+            width=layout.bar_width,
+            complete_style=theme.progress_bar,
+            finished_style=theme.progress_bar_finished,
+            pulse_style=theme.progress_bar_pulse,
         )
-        segments = console.render(bar, console.options.update(width=width))
-        return Text.assemble(
-            *((s.text, s.style or "") for s in segments if s.text != "\n")
-        )
+        cells.append(bar)
+    cells += [Text(text, getattr(theme, kind)) for kind, text in layout.tail]
+    row = Table.grid(padding=(0, len(GAP)))
+    row.add_row(*cells)
+    return Group(row, *(Text(line, theme.metrics) for line in layout.below))

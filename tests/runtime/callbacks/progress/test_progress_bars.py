@@ -13,6 +13,7 @@ import torch
 import scaffold_runtime as L
 from scaffold_runtime.callbacks import ProgressBar, RichProgressBar, TQDMProgressBar
 from scaffold_runtime.callbacks.progress.display import LineDisplay
+from scaffold_runtime.errors import MisconfigurationError
 
 BARS = [RichProgressBar, TQDMProgressBar]
 
@@ -86,6 +87,31 @@ def test_a_long_epoch_says_something_in_between(fit, net, capsys, monkeypatch):
     fit(RichProgressBar(), max_epochs=1, limit_val_batches=0)
     counts = [line.split("  ")[1] for line in capsys.readouterr().out.splitlines()]
     assert counts[:4] == ["1/4", "2/4", "3/4", "4/4"]
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The seconds that the bar sees go by, in a list of one."""
+    now = [0.0]
+    for module in ("layout", "rich_progress", "display"):
+        path = f"scaffold_runtime.callbacks.progress.{module}.monotonic"
+        monkeypatch.setattr(path, lambda: now[0])
+    return now
+
+
+def test_a_line_during_validation_is_still_its_epochs(fit, net, capsys, clock):
+    """A validation that comes when a line is due is told after its epoch's words."""
+
+    class Slow(net):
+        def validation_step(self, batch, batch_idx):
+            clock[0] += 1.2
+            super().validation_step(batch, batch_idx)
+
+    fit(RichProgressBar(), Slow(), max_epochs=2)
+    lines = capsys.readouterr().out.splitlines()
+    heads = [line.split("  ")[:2] for line in lines]
+    assert heads == [["Epoch 0/1", "4/4"]] * 2 + [["Epoch 1/1", "4/4"]]
+    assert [line.partition("Validation ")[2] for line in lines] == ["1/4", "", ""]
 
 
 @pytest.mark.parametrize("stage", ["validate", "test", "predict"])
@@ -295,19 +321,14 @@ def test_several_loaders_count_on(make_trainer, net, capsys):
     assert capsys.readouterr().out.startswith("Testing  8/8")
 
 
-def test_validation_does_not_slow_the_rate_of_training(fit, net, capsys, monkeypatch):
-    now = [0.0]
-    for module in ("layout", "rich_progress"):
-        path = f"scaffold_runtime.callbacks.progress.{module}.monotonic"
-        monkeypatch.setattr(path, lambda: now[0])
-
+def test_validation_does_not_slow_the_rate_of_training(fit, net, capsys, clock):
     class Clocked(net):
         def training_step(self, batch, batch_idx):
-            now[0] += 0.5
+            clock[0] += 0.5
             return super().training_step(batch, batch_idx)
 
         def validation_step(self, batch, batch_idx):
-            now[0] += 100
+            clock[0] += 100
             super().validation_step(batch, batch_idx)
 
     fit(RichProgressBar(), Clocked(), max_epochs=1, val_check_interval=2)
@@ -316,6 +337,40 @@ def test_validation_does_not_slow_the_rate_of_training(fit, net, capsys, monkeyp
 
 
 # --- switches ---------------------------------------------------------------------------
+
+
+def test_a_bar_may_be_enabled_in_mid_run(fit, net, capsys):
+    class Later(net):
+        def on_train_epoch_start(self):
+            if self.current_epoch == 1:
+                self.trainer.progress_bar_callback.enable()
+
+    bar = RichProgressBar()
+    bar.disable()
+    fit(bar, Later())
+    assert capsys.readouterr().out.startswith("Epoch 1/1  4/4")
+
+
+def test_refresh_rate_counts_batches_where_it_does_in_lightning(fit, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(LineDisplay, "interval", 0.0)
+    monkeypatch.setattr(
+        LineDisplay, "draw", lambda self, tasks: drawn.append(tasks[0].completed)
+    )
+    bar = TQDMProgressBar(3, 0, True)
+    fit(bar, max_epochs=1, limit_val_batches=0)
+    assert bar.refresh_rate == 3
+    assert drawn == [3, 4]
+
+
+def test_what_is_tied_to_tqdm_is_refused():
+    with pytest.raises(MisconfigurationError, match="process_position"):
+        TQDMProgressBar(process_position=1)
+    with pytest.raises(MisconfigurationError, match="init_train_tqdm"):
+
+        class Mine(TQDMProgressBar):
+            def init_train_tqdm(self):
+                pass
 
 
 @pytest.mark.parametrize("bar", BARS)
