@@ -19,7 +19,7 @@ class DDPStrategy(ProcessGroupStrategy):
 
     Args:
         find_unused_parameters: look for parameters that took no part in the loss; costs
-            a walk through the graph each step.
+            a walk through the graph each step. Always on in manual optimization.
         gradient_as_bucket_view: let gradients be views into the communication buckets.
         static_graph: the same parameters take part in each step.
         process_group_backend: backend of the process group.
@@ -66,10 +66,12 @@ class DDPStrategy(ProcessGroupStrategy):
             )
         on_gpu = self.root_device.type == "cuda"
         adapter = _StepAdapter(module, step)
+        # A backward pass by hand reaches the parameters of one optimizer among several.
+        by_hand = not getattr(module, "automatic_optimization", True)
         self._ddp = adapter.__dict__["ddp"] = DistributedDataParallel(
             adapter,
             device_ids=[self.root_device.index] if on_gpu else None,
-            **self._arguments,
+            **self._arguments | ({"find_unused_parameters": True} if by_hand else {}),
         )
         if self._comm_hook is not None:
             self._ddp.register_comm_hook(self._comm_state, self._comm_hook)
@@ -90,9 +92,8 @@ class DDPStrategy(ProcessGroupStrategy):
         """Tell the reducer of a backward pass that runs inside the step (manual mode)."""
         if self._ddp is None or not self._ddp.require_backward_grad_sync:
             return
-        unused = self._arguments["find_unused_parameters"]
         static = self._arguments["static_graph"]
-        self._ddp.reducer.prepare_for_backward([loss] if unused and not static else [])
+        self._ddp.reducer.prepare_for_backward([] if static else [loss])
 
 
 class _StepAdapter(nn.Module):

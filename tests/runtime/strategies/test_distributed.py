@@ -85,6 +85,16 @@ def test_backward_passes_by_hand_share_their_gradients(name, launch):
         )
 
 
+@pytest.mark.parametrize("name", ["ddp by devices", "ddp by torchrun"])
+def test_two_optimizers_in_turn_share_their_gradients(name, launch):
+    _, (alone,), _ = launch("one process")
+    _, ranks, _ = launch(name)
+    for rank in ranks:
+        assert rank["in turn"]["losses"] == pytest.approx(
+            alone["in turn"]["losses"], rel=1e-5
+        )
+
+
 @pytest.mark.parametrize("name", IN_TWO)
 def test_mixed_precision_stays_close_and_is_on(name, launch):
     _, (alone,), _ = launch("one process")

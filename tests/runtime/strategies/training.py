@@ -75,6 +75,38 @@ class Normed(Net):
         self.blocks.append(nn.BatchNorm1d(6))
 
 
+class InTurn(Net):
+    """Two optimizers in turn, each with a loss that reaches its own parameters alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.automatic_optimization = False
+
+    def training_step(self, batch, batch_idx):
+        first, second = self.optimizers()
+        x, y, _ = batch
+        hidden = torch.tanh(self.blocks[0](x))
+        first.zero_grad()
+        self.manual_backward(hidden.square().mean() + hidden.sum(1).cos().mean())
+        first.step()
+        loss = nn.functional.mse_loss(
+            self.head(torch.tanh(self.blocks[1](hidden.detach()))), y
+        )
+        with self.toggled_optimizer(second):
+            second.zero_grad()
+            self.manual_backward(loss)
+            second.step()
+        self.losses.append(self.all_gather(loss.detach()).mean().item())
+        self.log("loss", loss, on_step=True, on_epoch=True, sync_dist=True)
+
+    def configure_optimizers(self):
+        second = [*self.blocks[1].parameters(), *self.head.parameters()]
+        return [
+            torch.optim.Adam(parameters, lr=0.01)
+            for parameters in (self.blocks[0].parameters(), second)
+        ]
+
+
 def loader(world_size, shuffle):
     x = torch.sin(torch.arange(SAMPLES * 6, dtype=torch.float32)).reshape(SAMPLES, 6)
     y = torch.cos(x.sum(1, keepdim=True))
@@ -87,13 +119,15 @@ WAYS = {
     "accumulated": {"accumulate_grad_batches": 2, "gradient_clip_val": 0.05},
     "bf16": {"precision": "bf16-mixed"},
     "by hand": {},
+    "in turn": {},
     "batch norm": {"sync_batchnorm": True},
 }
+NETS = {"by hand": ByHand, "in turn": InTurn, "batch norm": Normed}
 
 
 def run(way, arguments, folder, strategy, devices):
     L.seed_everything(11, verbose=False)
-    net = {"by hand": ByHand, "batch norm": Normed}.get(way, Net)()
+    net = NETS.get(way, Net)()
     keeper = ModelCheckpoint(folder / way, monitor="val_loss", save_last=True)
     trainer = L.Trainer(
         accelerator="cpu",
@@ -134,7 +168,7 @@ def main():
     results = {
         way: run(way, arguments, folder, strategy, count)
         for way, arguments in WAYS.items()
-        if not (way == "by hand" and strategy == "fsdp")
+        if not (way in ("by hand", "in turn") and strategy == "fsdp")
     }
     rank = os.environ.get("RANK", "0")
     (folder / f"rank-{rank}.json").write_text(json.dumps(results))
