@@ -30,14 +30,14 @@ def write_idx(path: Path, values: Tensor) -> None:
 
 
 def test_reads_a_folder_of_images_per_class(tmp_path: Path) -> None:
-    write_photos(tmp_path, {"cat": 10, "dog": 5})
+    write_photos(tmp_path, {"cat": 10, "dog": 10})
     data = Data(tmp_path)
     assert data.classes == ["cat", "dog"]
     assert data.image_shape == (3, 12, 10)
     assert {name: len(split) for name, split in data.splits.items()} == {
-        "train": 11,
-        "val": 1,
-        "test": 3,
+        "train": 14,
+        "val": 2,
+        "test": 4,
     }
     image, label = data.splits["train"][0]
     assert image.shape == (3, 12, 10)

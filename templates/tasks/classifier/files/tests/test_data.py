@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import scaffold_runtime as L
 import torch
+from scaffold_runtime import DataError
 from torch import Tensor
 
 from {{ package }}.augment import random_affine
@@ -20,6 +21,19 @@ def test_a_split_takes_the_same_share_of_each_class() -> None:
     assert Counter(labels[i] for i in taken) == {0: 5, 1: 3, 2: 2}
     assert sorted(rest + taken) == list(range(100))
     assert stratified_split(labels, 0.1) == (rest, taken)
+
+
+def test_a_split_takes_one_of_two_and_leaves_one_alone() -> None:
+    rest, taken = stratified_split([0, 0, 1], 0.1)
+    assert len(taken) == 1 and 2 in rest
+    assert stratified_split([0, 0, 1], 0.0) == ([0, 1, 2], [])
+
+
+def test_values_that_cannot_be_are_named(images: Path) -> None:
+    with pytest.raises(DataError, match="val_share"):
+        Data(images, val_share=2.0).splits
+    with pytest.raises(DataError, match="batch_size 0"):
+        Data(images, batch_size=0).train_dataloader()
 
 
 def test_no_image_is_in_two_splits(data: Data) -> None:

@@ -8,6 +8,7 @@ from PIL import Image
 
 from {{ package }}.callbacks import Report
 from {{ package }}.callbacks.report import class_table
+from {{ package }}.figures import confusion_figure, contact_sheet
 from {{ package }}.images import LabelledImages
 
 
@@ -33,6 +34,14 @@ def test_the_report_draws_what_went_wrong(
         assert figure.width == figure.height
     with Image.open(tmp_path / "wrong.png") as sheet:
         assert sheet.width == 96
+
+
+def test_long_names_fit_into_the_figures() -> None:
+    names = ["a dog that lies on a red sofa", "no dog"]
+    figure = confusion_figure(torch.eye(2), ["a", "b"])
+    assert confusion_figure(torch.eye(2), names).width > figure.width
+    image = torch.zeros(1, 8, 8).byte()
+    assert contact_sheet([image], [names[0]]).width > 96
 
 
 def test_a_faultless_model_has_no_sheet_of_wrong_images(tmp_path: Path) -> None:

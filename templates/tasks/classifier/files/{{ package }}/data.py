@@ -31,7 +31,7 @@ class Data(L.LightningDataModule):
         shape: (C, H, W) that every image is brought to; None: that of the first one.
         batch_size: Images in an optimizer step, over all processes together.
         val_share: Share of each class's training images that is kept for validation,
-            unless the data has a `val` folder.
+            at least one of two, unless the data has a `val` folder.
         test_share: The same for the test.
         degrees: Training images are turned by up to this to either side,
         shift: moved by up to this share of their side,
@@ -71,6 +71,8 @@ class Data(L.LightningDataModule):
         splits = read_splits(self.path, self.shape)
         for name, share in (("test", self.test_share), ("val", self.val_share)):
             if name not in splits:
+                if not 0 <= share < 1:
+                    raise DataError(f"data.{name}_share {share} is no share below 1.")
                 train = splits["train"]
                 kept, taken = stratified_split(train.labels, share)
                 splits["train"], splits[name] = train.subset(kept), train.subset(taken)
@@ -107,7 +109,7 @@ class Data(L.LightningDataModule):
     def loader(self, images: Dataset[Any], shuffle: bool = False) -> DataLoader[Any]:
         """A loader of this process' share of each batch."""
         processes = self.trainer.world_size if self.trainer else 1
-        if self.batch_size % processes:
+        if self.batch_size < 1 or self.batch_size % processes:
             raise DataError(
                 f"data.batch_size {self.batch_size} cannot be shared equally by "
                 f"{processes} processes: make it a multiple of {processes}."
@@ -157,6 +159,8 @@ def stratified_split(labels: list[int], share: float) -> tuple[list[int], list[i
     for label in sorted(members):
         random_order.shuffle(members[label])
         count = round(share * len(members[label]))
+        if share > 0 and count == 0 and len(members[label]) > 1:
+            count = 1  # of a few images: without one, nothing tells how good it gets
         taken += members[label][:count]
         rest += members[label][count:]
     return sorted(rest), sorted(taken)

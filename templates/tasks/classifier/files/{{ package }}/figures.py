@@ -23,7 +23,13 @@ def confusion_figure(confusion: Tensor, classes: list[str]) -> Image.Image:
     for i, name in enumerate(classes):
         middle = margin + cell * i + cell // 2
         draw.text((margin - 6, middle), name, "black", font, "rm")
-        draw.text((middle, margin - 6), name[: cell // 8], "black", font, "ms")
+        if font.getlength(name) < cell:
+            draw.text((middle, margin - 6), name, "black", font, "ms")
+        else:  # a long name stands upright above its column
+            label = Image.new("RGB", (margin - 12, cell - 2), "white")
+            upright = ImageDraw.Draw(label)
+            upright.text((0, cell // 2), name, "black", font, "lm")
+            figure.paste(label.rotate(90, expand=True), (margin + cell * i, 6))
     shares = confusion / confusion.sum(dim=1, keepdim=True).clamp(min=1)
     for row, column in confusion.nonzero().tolist():
         x, y = margin + cell * column, margin + cell * row
@@ -38,20 +44,22 @@ def confusion_figure(confusion: Tensor, classes: list[str]) -> Image.Image:
 
 def contact_sheet(images: list[Tensor], captions: list[str]) -> Image.Image:
     """Images of (C, H, W) uint8, each with a caption below it, ten in a row."""
+    font = ImageFont.load_default(size=12)
+    width = max(SIDE, *(8 + round(font.getlength(caption)) for caption in captions))
     columns = min(COLUMNS, len(images))
     rows = math.ceil(len(images) / COLUMNS)
-    sheet = Image.new("RGB", (columns * SIDE, rows * (SIDE + CAPTION)), "white")
+    sheet = Image.new("RGB", (columns * width, rows * (SIDE + CAPTION)), "white")
     draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(size=12)
     for i, (image, caption) in enumerate(zip(images, captions, strict=True)):
-        x, y = i % COLUMNS * SIDE, i // COLUMNS * (SIDE + CAPTION)
+        x, y = i % COLUMNS * width, i // COLUMNS * (SIDE + CAPTION)
         thumbnail = to_pillow(image)
         scale = (SIDE - 8) / max(thumbnail.size)
         size = [max(1, round(scale * length)) for length in thumbnail.size]
         # Enlarged pixels stay squares; reduced photographs stay smooth.
         kind = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS
-        sheet.paste(thumbnail.resize((size[0], size[1]), kind), (x + 4, y + 4))
-        draw.text((x + SIDE // 2, y + SIDE + 4), caption, "black", font, "ma")
+        corner = (x + (width - size[0]) // 2, y + SIDE - size[1])
+        sheet.paste(thumbnail.resize((size[0], size[1]), kind), corner)
+        draw.text((x + width // 2, y + SIDE + 4), caption, "black", font, "ma")
     return sheet
 
 
