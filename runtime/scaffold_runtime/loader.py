@@ -116,7 +116,7 @@ class EpochLoader:
         _set_epoch(getattr(self.source, "dataset", self.source), epoch)
         if self._order is None:
             return self._iterate_source(skip)
-        _set_epoch(self._order.sampler, epoch)
+        self._order.set_epoch(epoch)
         self._order.start(epoch, skip)
         self._iterated.generator = torch.Generator().manual_seed(
             derive_seed(self._sharding.seed, epoch, self._sharding.rank)
@@ -129,7 +129,7 @@ class EpochLoader:
         """Positions in the data set of each batch's samples; None where the order is not ours."""
         if self._order is None or not self._order.is_ours:
             return None
-        _set_epoch(self._order.sampler, epoch)
+        self._order.set_epoch(epoch)
         return list(self._order.own_batches())
 
     def finish(self, batches: Iterator[Any], taken: int) -> None:
@@ -299,12 +299,19 @@ class _Order:
             self._data_generators = _data_generators(source.dataset)
         if not self.is_ours:
             self.sampler = source.batch_sampler or source.sampler
-            if sharding.world_size > 1 and sharding.enabled and sharding.training:
+            dealt = isinstance(source.sampler, DistributedSampler)
+            several = sharding.world_size > 1 and sharding.enabled
+            if several and sharding.training and not dealt:
                 rank_zero_warn(
                     f"{type(source.sampler).__name__} is your own sampler and is left"
                     " alone: let it give each rank its own samples."
                 )
         self._generators = generators_of(self.sampler, "sampler")
+
+    def set_epoch(self, epoch: int) -> None:
+        """Tell the sampler, and the one inside a batch sampler, which epoch begins."""
+        for sampler in (self.sampler, getattr(self.sampler, "sampler", None)):
+            _set_epoch(sampler, epoch)
 
     def start(self, epoch: int, skip: int) -> None:
         """Say which epoch the next iteration is, and how many batches of it are done.

@@ -6,6 +6,7 @@ from torch.utils.data import (
     BatchSampler,
     DataLoader,
     Dataset,
+    DistributedSampler,
     IterableDataset,
     RandomSampler,
     SequentialSampler,
@@ -157,6 +158,19 @@ def test_in_several_ranks_it_is_left_alone_with_a_warning():
     source = loader(sampler=WeightedRandomSampler([1.0] * 10, 10))
     with pytest.warns(UserWarning, match="WeightedRandomSampler is your own"):
         indices(source, rank=0, world_size=2)
+
+
+def test_a_distributed_sampler_of_the_users_deals_by_itself_and_hears_of_the_epoch(
+    recwarn,
+):
+    own, expected = (
+        DistributedSampler(range(10), num_replicas=2, rank=1, seed=3) for _ in "12"
+    )
+    for epoch in (0, 1):
+        expected.set_epoch(epoch)
+        batches = indices(loader(sampler=own), epoch, rank=1, world_size=2)
+        assert sum(batches, []) == list(expected)
+    assert not recwarn.list
 
 
 @pytest.mark.parametrize("replacement", [True, False])

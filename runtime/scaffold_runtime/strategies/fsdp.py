@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Iterable
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import nn
@@ -19,12 +20,23 @@ Policy = Callable[..., bool] | Iterable[type[nn.Module]]
 
 # Methods that gather parameters as a forward pass does.
 _STEPS = ("training_step", "validation_step", "test_step", "predict_step")
+# FSDP1's words for (parameters are freed after the forward pass, replicas are sharded).
+_SHARDING = {
+    "FULL_SHARD": (True, False),
+    "SHARD_GRAD_OP": (False, False),
+    "HYBRID_SHARD": (True, True),
+    "_HYBRID_SHARD_ZERO2": (False, True),
+}
+# What FSDP2 always does, and FSDP1 has an argument for.
+_ALWAYS = {
+    "use_orig_params": True,
+    "limit_all_gathers": True,
+    "sync_module_states": True,
+    "state_dict_type": "full",
+}
 _FSDP1_ONLY = {
-    "use_orig_params": "parameters keep their names under FSDP2",
     "backward_prefetch": "FSDP2 prefetches by itself",
     "forward_prefetch": "FSDP2 prefetches by itself",
-    "limit_all_gathers": "FSDP2 limits them by itself",
-    "sync_module_states": "rank 0's weights are always broadcast",
     "activation_checkpointing": "use activation_checkpointing_policy",
     "ignored_states": "freeze these parameters instead",
     "ignored_modules": "freeze these modules instead",
@@ -34,17 +46,25 @@ _FSDP1_ONLY = {
 class FSDPStrategy(ProcessGroupStrategy):
     """Parameters, gradients and optimizer state sharded over ranks, as DTensors.
 
+    Arguments of FSDP1 that say what FSDP2 always does (`use_orig_params=True`,
+    `limit_all_gathers=True`, `sync_module_states=True`, `state_dict_type="full"`) are taken.
+
     Args:
         auto_wrap_policy: which submodules form a group of their own: a set of classes, or a
             policy of `torch.distributed.fsdp.wrap`. None takes the elements of every
             `nn.ModuleList`, which is where models keep their blocks. The rest forms one
             group with the root.
-        cpu_offload: keep parameters on the CPU between uses (needs an accelerator).
+        cpu_offload: keep parameters on the CPU between uses (needs an accelerator); True,
+            or a `CPUOffload`.
         reshard_after_forward: free gathered parameters after the forward pass.
         sharding_strategy: `FULL_SHARD` or `SHARD_GRAD_OP`, FSDP1's words for
-            `reshard_after_forward`.
-        activation_checkpointing_policy: classes whose activations are computed again in
-            the backward pass.
+            `reshard_after_forward`; `HYBRID_SHARD` shards within a machine and replicates
+            over machines.
+        device_mesh: (replicas, shards) of `HYBRID_SHARD`, or a mesh of two dimensions.
+        mixed_precision: a `MixedPrecision` or `MixedPrecisionPolicy` in place of the
+            Trainer's precision.
+        activation_checkpointing_policy: modules whose activations are computed again in
+            the backward pass, named as by `auto_wrap_policy`.
         process_group_backend: backend of the process group.
         timeout: how long a rank waits for the others, in seconds or as a timedelta.
 
@@ -59,20 +79,32 @@ class FSDPStrategy(ProcessGroupStrategy):
     def __init__(
         self,
         auto_wrap_policy: Policy | None = None,
-        cpu_offload: bool = False,
+        cpu_offload: Any = False,
         reshard_after_forward: bool = True,
-        sharding_strategy: str | None = None,
-        activation_checkpointing_policy: Iterable[type[nn.Module]] | None = None,
+        sharding_strategy: Any = None,
+        device_mesh: Any = None,
+        mixed_precision: Any = None,
+        activation_checkpointing_policy: Policy | None = None,
         process_group_backend: str | None = None,
         timeout: timedelta | float | None = DEFAULT_TIMEOUT,
         **unknown: Any,
     ) -> None:
         super().__init__(process_group_backend, timeout)
         _refuse_unknown(unknown)
-        self._policy = auto_wrap_policy
-        self._cpu_offload = bool(cpu_offload)
-        self._reshard = _reshard_after_forward(sharding_strategy, reshard_after_forward)
-        self._recompute = tuple(activation_checkpointing_policy or ())
+        self._policy, self._recompute = (
+            auto_wrap_policy,
+            activation_checkpointing_policy,
+        )
+        self._cpu_offload = bool(getattr(cpu_offload, "offload_params", cpu_offload))
+        self._reshard, self._hybrid = _sharding(
+            sharding_strategy, reshard_after_forward
+        )
+        if device_mesh is not None and not self._hybrid:
+            raise MisconfigurationError(
+                "FSDPStrategy(device_mesh=...) says how HYBRID_SHARD lays out its ranks: add"
+                " sharding_strategy='HYBRID_SHARD', or drop it."
+            )
+        self._mesh, self._mixed_precision = device_mesh, mixed_precision
         self._module: Any = None
         self.param_dtype: torch.dtype | None = None
 
@@ -105,12 +137,12 @@ class FSDPStrategy(ProcessGroupStrategy):
             return
         module.to(self.root_device)
         self._broadcast_weights(module)
-        shard = functools.partial(fully_shard, **self._sharding_arguments())
-        for group in self._groups(module):
-            if self._recompute and isinstance(group, self._recompute):
-                _recompute_activations(group)
-            shard(group)
-        shard(module)
+        for child in _chosen(module, self._recompute):
+            _recompute_activations(child)
+        arguments = self._sharding_arguments()
+        for group in _chosen(module, self._policy or _blocks(module)):
+            fully_shard(group, **arguments)
+        fully_shard(module, **arguments)
         for step in _STEPS:
             if callable(getattr(module, step, None)):
                 register_fsdp_forward_method(module, step)
@@ -120,47 +152,54 @@ class FSDPStrategy(ProcessGroupStrategy):
         self._module.set_requires_gradient_sync(enabled)
 
     def _sharding_arguments(self) -> dict[str, Any]:
-        from torch.distributed.device_mesh import init_device_mesh
-        from torch.distributed.fsdp import CPUOffloadPolicy, MixedPrecisionPolicy
+        from torch.distributed.fsdp import (
+            CPUOffloadPolicy,
+            MixedPrecision,
+            MixedPrecisionPolicy,
+        )
 
         arguments: dict[str, Any] = {
-            "mesh": init_device_mesh(self.root_device.type, (self.place.world_size,)),
+            "mesh": self._make_mesh(),
             "reshard_after_forward": self._reshard,
         }
-        if self.param_dtype is not None:
-            arguments["mp_policy"] = MixedPrecisionPolicy(
-                param_dtype=self.param_dtype, reduce_dtype=torch.float32
-            )
+        mixed = self._mixed_precision
+        if mixed is None and self.param_dtype is not None:
+            mixed = MixedPrecisionPolicy(self.param_dtype, torch.float32)
+        elif isinstance(mixed, MixedPrecision):
+            mixed = _as_policy(mixed)
+        if mixed is not None:
+            arguments["mp_policy"] = mixed
         if self._cpu_offload:
             arguments["offload_policy"] = CPUOffloadPolicy()
         return arguments
+
+    def _make_mesh(self) -> Any:
+        """One dimension of shards, or (replicas, shards), by default (machines, ranks)."""
+        from torch.distributed.device_mesh import init_device_mesh
+
+        ranks, local = self.place.world_size, self.place.local_world_size
+        shape = self._mesh or ((ranks // local, local) if self._hybrid else (ranks,))
+        if not isinstance(shape, (tuple, list)):
+            return shape
+        if math.prod(shape) != ranks:
+            raise MisconfigurationError(
+                f"FSDPStrategy(device_mesh={shape}) needs {math.prod(shape)} processes, and"
+                f" there are {ranks}: make replicas x shards equal to them."
+            )
+        names = ("replicate", "shard")[-len(shape) :]
+        kind = self.root_device.type
+        return init_device_mesh(kind, tuple(shape), mesh_dim_names=names)
 
     def _broadcast_weights(self, module: nn.Module) -> None:
         if self.place.world_size > 1:
             for tensor in [*module.parameters(), *module.buffers()]:
                 torch.distributed.broadcast(tensor.detach(), src=0)
 
-    def _groups(self, module: nn.Module) -> list[nn.Module]:
-        """Submodules to shard on their own, the innermost first."""
-        inner = [child for child in module.modules() if child is not module]
-        if self._policy is None:
-            lists = [child for child in inner if isinstance(child, nn.ModuleList)]
-            chosen = {id(block) for blocks in lists for block in blocks}
-            return [child for child in reversed(inner) if id(child) in chosen]
-        return [child for child in reversed(inner) if self._is_group(child)]
-
-    def _is_group(self, child: nn.Module) -> bool:
-        if isinstance(self._policy, Iterable):
-            return isinstance(child, tuple(self._policy))
-        size = sum(parameter.numel() for parameter in child.parameters())
-        policy = cast("Callable[..., bool]", self._policy)
-        return bool(policy(module=child, recurse=False, nonwrapped_numel=size))
-
     # --- state ------------------------------------------------------------------------
 
     def full_state(self, state: dict[str, Any]) -> dict[str, Any]:
         """Gather every DTensor; ranks other than 0 let go of each as it comes."""
-        return cast(dict[str, Any], _gather(state, keep=self.place.rank == 0))
+        return _gather(state, keep=self.place.rank == 0)  # type: ignore[no-any-return]
 
     def load_module_state(
         self, module: nn.Module, state: dict[str, Any], strict: bool = True
@@ -193,24 +232,68 @@ class FSDPStrategy(ProcessGroupStrategy):
 
 
 def _refuse_unknown(unknown: dict[str, Any]) -> None:
-    for name in unknown:
-        reason = _FSDP1_ONLY.get(name, "it is no option of FSDP2")
-        raise MisconfigurationError(
-            f"FSDPStrategy({name}=...) is not supported: {reason}. Drop the argument."
-        )
+    for name, value in unknown.items():
+        if name not in _ALWAYS or value != _ALWAYS[name]:
+            reason = _FSDP1_ONLY.get(name, "it is no option of FSDP2")
+            if name in _ALWAYS:
+                reason = f"under FSDP2 it is always {_ALWAYS[name]!r}"
+            raise MisconfigurationError(
+                f"FSDPStrategy({name}=...) is not supported: {reason}. Drop the argument."
+            )
 
 
-def _reshard_after_forward(sharding_strategy: str | None, default: bool) -> bool:
-    if sharding_strategy is None:
-        return default
-    known = {"FULL_SHARD": True, "SHARD_GRAD_OP": False}
-    name = getattr(sharding_strategy, "name", sharding_strategy)
-    if name not in known:
+def _sharding(strategy: Any, reshard: bool) -> tuple[bool, bool]:
+    """Whether parameters are freed after the forward pass, and whether it is hybrid."""
+    if strategy is None:
+        return reshard, False
+    name = getattr(strategy, "name", strategy)
+    if name not in _SHARDING:
         raise MisconfigurationError(
-            f"sharding_strategy={name!r} is not supported: choose FULL_SHARD or"
-            " SHARD_GRAD_OP, or strategy='ddp' for NO_SHARD."
+            f"sharding_strategy={name!r} is not supported: choose FULL_SHARD, SHARD_GRAD_OP"
+            " or HYBRID_SHARD, or strategy='ddp' for NO_SHARD."
         )
-    return known[name]
+    return _SHARDING[name]
+
+
+def _as_policy(mixed: Any) -> Any:
+    """FSDP1's `MixedPrecision` in FSDP2's words."""
+    from torch.distributed.fsdp import MixedPrecisionPolicy
+
+    for name in ("buffer_dtype", "keep_low_precision_grads"):
+        if getattr(mixed, name):
+            raise MisconfigurationError(
+                f"MixedPrecision({name}=...) is not supported: FSDP2 leaves buffers as they"
+                " are, and gradients in the parameters' type. Drop the argument."
+            )
+    cast = mixed.cast_forward_inputs or mixed.cast_root_forward_inputs
+    return MixedPrecisionPolicy(
+        mixed.param_dtype, mixed.reduce_dtype, cast_forward_inputs=cast
+    )
+
+
+def _blocks(module: nn.Module) -> Callable[..., bool]:
+    """The policy that takes the elements of every `nn.ModuleList`."""
+    lists = [child for child in module.modules() if isinstance(child, nn.ModuleList)]
+    blocks = {id(block) for children in lists for block in children}
+    return lambda module, **_: id(module) in blocks
+
+
+def _chosen(module: nn.Module, policy: Policy | None) -> list[nn.Module]:
+    """The submodules that a policy names, the innermost first.
+
+    A policy of sizes counts the parameters that no chosen module inside has taken.
+    """
+    inner = list(reversed(list(module.modules())[1:]))
+    if policy is None or isinstance(policy, Iterable):
+        return [child for child in inner if isinstance(child, tuple(policy or ()))]
+    chosen: list[nn.Module] = []
+    taken: set[int] = set()
+    for child in inner:
+        free = sum(p.numel() for p in child.parameters() if id(p) not in taken)
+        if policy(module=child, recurse=False, nonwrapped_numel=free):
+            chosen.append(child)
+            taken.update(map(id, child.parameters()))
+    return chosen
 
 
 def _recompute_activations(module: nn.Module) -> None:

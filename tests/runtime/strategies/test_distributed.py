@@ -150,6 +150,19 @@ def test_its_checkpoint_is_whole_and_loads_in_one_process(name, launch):
     assert moments["state"][0]["exp_avg"].shape == (6, 6)
 
 
+def test_fsdp1s_words_mean_what_they_say(launch):
+    _, (alone,), _ = launch("one process")
+    _, ranks, folder = launch("fsdp by devices")
+    for rank in ranks:
+        losses = rank["words of fsdp1"]["losses"]
+        assert losses == pytest.approx(alone["plain"]["losses"], rel=2e-2)
+        assert losses != pytest.approx(alone["plain"]["losses"], rel=1e-5)
+        assert rank["words of fsdp1"]["local_shape"] == [6, 6]
+    saved = read_checkpoint(folder / "words of fsdp1" / "last.ckpt")["state_dict"]
+    assert saved.keys() == Net().state_dict().keys()
+    assert saved["head.weight"].shape == (1, 6)
+
+
 @pytest.mark.parametrize("name", ["fsdp by devices", "fsdp by torchrun"])
 def test_fsdp_holds_a_slice_on_each_rank(name, launch):
     _, ranks, _ = launch(name)

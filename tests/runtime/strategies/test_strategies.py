@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from torch import nn
+from torch.distributed.fsdp import ShardingStrategy
 
 import scaffold_runtime as L
 from scaffold_runtime.strategies import (
@@ -49,17 +51,35 @@ def test_an_unsupported_word_is_refused_with_what_to_use_instead(word, instead):
 
 
 @pytest.mark.parametrize(
-    "option", ["use_orig_params", "backward_prefetch", "limit_all_gathers", "nonsense"]
+    ("option", "value"),
+    [
+        ("use_orig_params", False),
+        ("state_dict_type", "sharded"),
+        ("backward_prefetch", True),
+        ("ignored_modules", []),
+        ("nonsense", True),
+    ],
 )
-def test_an_option_of_fsdp1_is_refused_by_name(option):
+def test_an_option_of_fsdp1_is_refused_by_name(option, value):
     with pytest.raises(L.MisconfigurationError, match=option):
-        FSDPStrategy(**{option: True})
+        FSDPStrategy(**{option: value})
 
 
-def test_fsdp1s_sharding_strategies_are_mapped_or_refused():
-    assert FSDPStrategy(sharding_strategy="SHARD_GRAD_OP")
+def test_what_fsdp2_always_does_may_be_said():
+    assert FSDPStrategy(use_orig_params=True, state_dict_type="full")
+
+
+@pytest.mark.parametrize("name", ["FULL_SHARD", "SHARD_GRAD_OP", "HYBRID_SHARD"])
+def test_fsdp1s_sharding_strategies_are_taken_as_words_and_as_members(name):
+    assert FSDPStrategy(sharding_strategy=name)
+    assert FSDPStrategy(sharding_strategy=ShardingStrategy[name])
+
+
+def test_what_fsdp2_cannot_shard_by_is_refused():
     with pytest.raises(L.MisconfigurationError, match="ddp"):
         FSDPStrategy(sharding_strategy="NO_SHARD")
+    with pytest.raises(L.MisconfigurationError, match="HYBRID_SHARD"):
+        FSDPStrategy(device_mesh=(1, 2))
 
 
 def test_several_devices_need_a_strategy_that_knows_of_them():
@@ -88,3 +108,33 @@ def test_offload_to_the_cpu_of_the_cpu_is_refused():
     )
     with pytest.raises(L.MisconfigurationError, match="cpu_offload"):
         trainer.fit(Net())
+
+
+def test_activations_are_computed_again_where_the_policy_says():
+    class Counted(nn.Linear):
+        calls = 0
+
+        def forward(self, x):
+            Counted.calls += 1
+            return super().forward(x)
+
+    class Net(L.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.Sequential(Counted(2, 2), nn.Linear(2, 1))
+
+        def training_step(self, batch, batch_idx):
+            return self.layers(batch).sum()
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), lr=0.1)
+
+    strategy = FSDPStrategy(activation_checkpointing_policy={Counted})
+    quiet = {"logger": False, "enable_checkpointing": False, "max_epochs": 1}
+    quiet |= {"enable_progress_bar": False, "enable_model_summary": False}
+    trainer = L.Trainer(accelerator="cpu", strategy=strategy, devices=1, **quiet)
+    try:
+        trainer.fit(Net(), [torch.ones(1, 2), torch.ones(1, 2)])
+    finally:
+        torch.distributed.destroy_process_group()
+    assert Counted.calls == 4

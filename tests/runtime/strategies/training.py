@@ -7,14 +7,18 @@ what each rank saw to FOLDER/rank-N.json.
 import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import nn
+from torch.distributed.fsdp import CPUOffload, MixedPrecision
+from torch.distributed.fsdp.wrap import transformer_auto_wrap_policy
 from torch.utils.data import DataLoader, TensorDataset
 
 import scaffold_runtime as L
 from scaffold_runtime.callbacks import ModelCheckpoint
+from scaffold_runtime.strategies import FSDPStrategy
 
 GLOBAL_BATCH, SAMPLES = 8, 36
 
@@ -114,6 +118,20 @@ def loader(world_size, shuffle):
     return DataLoader(data, batch_size=GLOBAL_BATCH // world_size, shuffle=shuffle)
 
 
+def words_of_fsdp1():
+    """The strategy as FSDP1's documentation writes it, on two replicas of one shard."""
+    linear = partial(transformer_auto_wrap_policy, transformer_layer_cls={nn.Linear})
+    return FSDPStrategy(
+        auto_wrap_policy=linear,
+        activation_checkpointing_policy=linear,
+        sharding_strategy="HYBRID_SHARD",
+        device_mesh=(2, 1),
+        mixed_precision=MixedPrecision(torch.bfloat16, torch.float32),
+        cpu_offload=CPUOffload(offload_params=False),
+        use_orig_params=True,
+    )
+
+
 WAYS = {
     "plain": {},
     "accumulated": {"accumulate_grad_batches": 2, "gradient_clip_val": 0.05},
@@ -121,6 +139,7 @@ WAYS = {
     "by hand": {},
     "in turn": {},
     "batch norm": {"sync_batchnorm": True},
+    "words of fsdp1": {},
 }
 NETS = {"by hand": ByHand, "in turn": InTurn, "batch norm": Normed}
 
@@ -128,6 +147,8 @@ NETS = {"by hand": ByHand, "in turn": InTurn, "batch norm": Normed}
 def run(way, arguments, folder, strategy, devices):
     L.seed_everything(11, verbose=False)
     net = NETS.get(way, Net)()
+    if way == "words of fsdp1" and strategy == "fsdp":
+        strategy = words_of_fsdp1()
     keeper = ModelCheckpoint(folder / way, monitor="val_loss", save_last=True)
     trainer = L.Trainer(
         accelerator="cpu",
