@@ -73,7 +73,7 @@ def _parse(word: str, place: int) -> tuple[_Rule, int]:
     name = found[1] if found else word.partition(" ")[0]
     if name not in _RULES:
         raise UsageError(
-            f"layer {place}, {quoted(word)}, is none: {did_you_mean(name, _RULES)}"
+            f"layer {place}, {quoted(word)}, is unknown: {did_you_mean(name, _RULES)}"
         )
     rule, default, meaning = _RULES[name]
     number = found[2] if found else None
@@ -114,6 +114,8 @@ def _linear(shape: Shape, features: int) -> tuple[str, Shape]:
 
 
 def _dropout(shape: Shape, percent: int) -> tuple[str, Shape]:
+    if percent >= 100:
+        raise UsageError(f"'dropout {percent}' leaves nothing: say 1 to 99.")
     return f"nn.Dropout({percent / 100})", shape
 
 

@@ -24,27 +24,27 @@ def plan_undo(root: Path, count: int) -> tuple[Plan, list[journal.Entry]]:
     if not 0 < count <= len(entries):
         raise UsageError(f"there are {len(entries)} operations to undo, not {count}.")
     undone = entries[-count:]
-    before: dict[str, File | None] = {}
-    after: dict[str, File | None] = {}
-    for entry in undone:
-        for operation in entry.operations:
-            before.setdefault(operation.path, operation.before)
-            after[operation.path] = operation.after
-    operations, notes = [], []
-    for path in sorted(before):
-        now = tree.on_disk(root / path)
-        wanted = _put_back(path, before[path], now, after[path])
-        if wanted is now and before[path] != now:
-            notes.append(f"kept: {path}, which you changed since")
-        elif wanted != now:
-            operations.append(Operation(path, now, wanted))
+    files: dict[str, File | None] = {}
+    kept: set[str] = set()
+    # One at a time: what the user wrote between two operations stays, too.
+    for operation in (o for entry in reversed(undone) for o in entry.operations):
+        path = operation.path
+        now = files[path] if path in files else tree.on_disk(root / path)
+        files[path] = _put_back(path, operation.before, now, operation.after)
+        if files[path] is now and operation.before != now:
+            kept.add(path)
+    operations = [
+        Operation(path, before, after)
+        for path, after in sorted(files.items())
+        if (before := tree.on_disk(root / path)) != after
+    ]
     plan = Plan(
         command="undo",
         root=root,
         operations=tuple(operations),
         details={"undone": [entry.command for entry in undone]},
         title=f"undo {count}",
-        notes=tuple(notes),
+        notes=tuple(f"kept: {path}, which you changed since" for path in sorted(kept)),
     )
     return plan, undone
 

@@ -99,7 +99,7 @@ class Story:
         update(on_conflict=self.chance.choice(["markers", "new", "ours"]))
 
     def undoes(self) -> None:
-        undo()
+        undo(self.chance.choice([1, 1, 2, 3]))
 
     def check(self) -> None:
         """The user's lines are in the project, and what is no conflict can be read.

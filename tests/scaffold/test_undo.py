@@ -27,6 +27,16 @@ def test_what_the_user_changed_since_stays(project: Path) -> None:
     assert path.read_text() == "# mine\ntrainer:\n  max_epochs: 3\n"
 
 
+def test_what_the_user_changed_between_two_operations_stays(project: Path) -> None:
+    path = project / "configs" / "default.yaml"
+    add("callback", "one")
+    path.write_text(path.read_text().replace("epochs: 3", "epochs: 9"))
+    add("callback", "two")
+    add("callback", "three")
+    undo(3)
+    assert path.read_text() == "trainer:\n  max_epochs: 9\n"
+
+
 def test_a_file_that_the_user_changed_since_is_kept(project: Path) -> None:
     add("callback", "grad-norm")
     path = project / "tests" / "test_grad_norm.py"
