@@ -5,7 +5,11 @@ The only module that reads `RANK`, `WORLD_SIZE`, `SLURM_*` and their kin.
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import functools
+import gc
+import io
 import logging
 import os
 import shutil
@@ -133,6 +137,23 @@ def leave_if_stopped() -> None:
         sys.exit(143)
 
 
+def hasten_exit() -> None:
+    """Let this process end without Python's last garbage collections: a second of work.
+
+    On a busy machine, that is most of the time between a request to stop and the end. What
+    those collections would flush is flushed before.
+    """
+
+    def skip_collections() -> None:
+        for thing in gc.get_objects():
+            if type(thing) in (io.BufferedWriter, io.TextIOWrapper):
+                with contextlib.suppress(OSError, ValueError):
+                    thing.flush()
+        gc.freeze()
+
+    atexit.register(skip_collections)
+
+
 def requeue_job() -> None:
     """Ask SLURM to run this job again: SIGUSR1 announces the end of its time."""
     job = os.environ.get("SLURM_JOB_ID")
@@ -176,6 +197,7 @@ def start_workers(processes: int) -> NoReturn:
     )
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     sys.stdout.flush()
+    hasten_exit()
     try:
         elastic_launch(config, sys.executable)(*command)
     except ChildFailedError as failure:

@@ -9,7 +9,7 @@ import time
 from types import FrameType, TracebackType
 from typing import Any
 
-from scaffold_runtime.launch import read_place
+from scaffold_runtime.launch import hasten_exit, read_place
 
 SIGNALS = ("SIGTERM", "SIGINT", "SIGUSR1")
 # A launcher passes on the signal that its whole process group has got already.
@@ -68,8 +68,10 @@ class StopSignals:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
-        if self._before and self._launched and isinstance(error, RunStopped):
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if self._before and isinstance(error, RunStopped):
+            hasten_exit()
+            if self._launched:
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
         self._before.clear()
 
     def _note(self, number: int, frame: FrameType | None) -> None:
