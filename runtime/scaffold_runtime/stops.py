@@ -68,7 +68,7 @@ class StopSignals:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
-        if self._before and isinstance(error, RunStopped):
+        if self._before and self.received and isinstance(error, SystemExit):
             hasten_exit()
             if self._launched:
                 signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -12,7 +12,7 @@ import torch
 from torch.optim import Optimizer
 
 from scaffold_runtime.callback import Callback
-from scaffold_runtime.checkpoint import read_checkpoint, remove_staged
+from scaffold_runtime.checkpoint import remove_staged
 from scaffold_runtime.data import DataModule
 from scaffold_runtime.errors import MisconfigurationError, UserError
 from scaffold_runtime.launch import leave_if_stopped, rank_zero_info
@@ -45,33 +45,36 @@ def running(
     if fn is TrainerFn.FITTING:
         leave_if_stopped()
     trainer.engine.launch()
-    reuses_module = model is None
+    wanted = _path_to_load(trainer, ckpt_path, reuses_module=model is None)
+    checkpoint: search.Found = None, None
+    if wanted not in ("best", "last"):  # what a path names is refused before all else
+        checkpoint = search.open_checkpoint(trainer, wanted, fn)
     trainer.state = TrainerState(fn)
     if fn is TrainerFn.FITTING:
         trainer.state.stage, trainer.should_stop = "train", False
     else:
         trainer.state.stage = fn.value
     _attach(trainer, model, given, datamodule)
-    try:
-        with trainer.signals if fn is TrainerFn.FITTING else nullcontext():
-            path = _path_to_load(trainer, ckpt_path, reuses_module)
-            _set_up(trainer, fn, path)
+    with trainer.signals if fn is TrainerFn.FITTING else nullcontext():
+        try:
+            _set_up(trainer, fn, wanted, checkpoint)
+            checkpoint = None, None
             with torch.autograd.set_detect_anomaly(trainer.detect_anomaly):
                 yield
             _finish(trainer, fn)
-    except (KeyboardInterrupt, RunStopped) as interruption:
-        _interrupt(trainer, interruption)
-    except BaseException as error:
-        lost = _lost_samples(trainer, error)
-        _fail(trainer, lost or error)
-        if lost is not None:
-            raise lost from error
-        raise
-    finally:
-        trainer.profiler.describe()
-        trainer.profiler.teardown(fn.value)
-        trainer.close_loaders()
-        trainer.lock.release()
+        except (KeyboardInterrupt, RunStopped) as interruption:
+            _interrupt(trainer, interruption)
+        except BaseException as error:
+            lost = _lost_samples(trainer, error)
+            _fail(trainer, lost or error)
+            if lost is not None:
+                raise lost from error
+            raise
+        finally:
+            trainer.profiler.describe()
+            trainer.profiler.teardown(fn.value)
+            trainer.close_loaders()
+            trainer.lock.release()
 
 
 def _attach(
@@ -112,7 +115,9 @@ def _path_to_load(
     return None
 
 
-def _set_up(trainer: Trainer, fn: TrainerFn, ckpt_path: str | None) -> None:
+def _set_up(
+    trainer: Trainer, fn: TrainerFn, ckpt_path: str | None, checkpoint: search.Found
+) -> None:
     """From `configure_callbacks` to the loop's first hook, in the documented order."""
     fitting, module = fn is TrainerFn.FITTING, trainer.module
     _attach_module_callbacks(trainer)
@@ -131,9 +136,10 @@ def _set_up(trainer: Trainer, fn: TrainerFn, ckpt_path: str | None) -> None:
     if trainer.sync_batchnorm and trainer.distributed:
         synchronize_batch_norm(module, trainer.engine.device)
     trainer.engine.prepare_module(module)
-    path = search.find_checkpoint(trainer, ckpt_path)
+    if checkpoint[0] is None:
+        checkpoint = search.open_checkpoint(trainer, ckpt_path, fn)
+    path, content = checkpoint
     trainer.ckpt_path = None if path is None else str(path)
-    content = None if path is None else read_checkpoint(path)
     if content is not None and path is not None:
         resume.load_weights(trainer, content, path)
         if fitting:

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scaffold_runtime.archive import load_archive
 from scaffold_runtime.checkpoint import read_checkpoint, verify_checkpoint
 from scaffold_runtime.errors import CheckpointError, DamagedCheckpointError
 from scaffold_runtime.launch import rank_zero_info, rank_zero_warn
+from scaffold_runtime.progress import TrainerFn
 
 if TYPE_CHECKING:
     from scaffold_runtime.trainer import Trainer
 
 
-def find_checkpoint(trainer: Trainer, ckpt_path: str | None) -> Path | None:
-    """The file that `ckpt_path` names, found by rank 0 for all; None for None.
+Found = tuple[Path | None, dict[str, Any] | None]
+
+
+def open_checkpoint(trainer: Trainer, ckpt_path: str | None, fn: TrainerFn) -> Found:
+    """What `ckpt_path` names, found by rank 0 for all, and its content; None for None.
 
     Raises:
         CheckpointError: there is no such checkpoint, or none that is whole.
     """
     if ckpt_path is None:
-        return None
-    return trainer.engine.on_rank_zero(lambda: _find(trainer, ckpt_path))
+        return None, None
+    path = trainer.engine.on_rank_zero(lambda: _find(trainer, ckpt_path))
+    return path, read_checkpoint(path, for_training=fn is TrainerFn.FITTING)
 
 
 def _find(trainer: Trainer, ckpt_path: str) -> Path:

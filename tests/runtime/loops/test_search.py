@@ -76,3 +76,14 @@ def test_a_file_that_would_run_code_is_left_where_it_is(tmp_path):
     )
     assert trainer.ckpt_path == str(tmp_path / "checkpoints" / "epoch=1.ckpt")
     assert hostile.exists() and not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no archive"])
+def test_a_path_that_leads_to_nothing_good_leaves_nothing_behind(content, tmp_path):
+    path = tmp_path / "none.ckpt"
+    if content is not None:
+        path.write_bytes(content)
+    before = os.listdir(tmp_path)
+    with pytest.raises(CheckpointError, match=str(path)):
+        fit(tmp_path, logger=True, enable_checkpointing=True, ckpt_path=path)
+    assert os.listdir(tmp_path) == before
