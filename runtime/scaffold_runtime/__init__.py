@@ -9,7 +9,10 @@
 Not affiliated with Lightning AI.
 """
 
+import sys
 import warnings
+from importlib import import_module
+from typing import Any
 
 # Before torch is imported: neither torch nor this package needs
 # NumPy, and torch warns where it is not installed.
@@ -25,6 +28,7 @@ from scaffold_runtime.errors import (
     MisconfigurationError,
     NonFiniteError,
     UserError,
+    missing_name,
 )
 from scaffold_runtime.module import Module
 from scaffold_runtime.seed import seed_everything
@@ -51,3 +55,24 @@ __all__ = [
     "UserError",
     "seed_everything",
 ]
+
+_DOORS = (
+    "callbacks",
+    "cli",
+    "loggers",
+    "profilers",
+    "strategies",
+    "tuner",
+    "utilities",
+)
+_INSTEAD = dict.fromkeys(
+    ("Fabric", "fabric"), "use Engine, the low layer for a loop of your own"
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "pytorch":
+        return sys.modules[__name__]
+    if name in _DOORS:
+        return import_module(f"{__name__}.{name}")
+    raise missing_name(__name__, name, _INSTEAD)

@@ -1,0 +1,61 @@
+"""Where Lightning's documentation imports small things from."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from scaffold_runtime.combined_loader import CombinedLoader
+from scaffold_runtime.engine import move_batch
+from scaffold_runtime.errors import missing_name
+from scaffold_runtime.hyperparameters import AttributeDict
+from scaffold_runtime.launch import rank_zero_info, rank_zero_only, rank_zero_warn
+
+__all__ = [
+    "AttributeDict",
+    "CombinedLoader",
+    "grad_norm",
+    "move_data_to_device",
+    "rank_zero_info",
+    "rank_zero_only",
+    "rank_zero_warn",
+]
+
+_INSTEAD = {
+    "measure_flops": "use torch.utils.flop_counter.FlopCounterMode",
+    "find_shared_parameters": "compare the parameters of model.named_parameters() with"
+    " remove_duplicate=False",
+}
+
+
+def grad_norm(
+    module: nn.Module, norm_type: float | str, group_separator: str = "/"
+) -> dict[str, Tensor]:
+    """The norm of each parameter's gradient, and of all together, fit for `log_dict`.
+
+    Args:
+        module: the module.
+        norm_type: the p of the p-norm, above 0; `inf` is the maximum.
+        group_separator: stands between the norm's name and the parameter's.
+    """
+    p = float(norm_type)
+    gradients = {
+        name: parameter.grad.detach()
+        for name, parameter in module.named_parameters()
+        if parameter.grad is not None
+    }
+    norms = {
+        f"grad_{p}_norm{group_separator}{name}": torch.linalg.vector_norm(gradient, p)
+        for name, gradient in gradients.items()
+    }
+    total = nn.utils.get_total_norm(gradients.values(), p)
+    return norms | ({f"grad_{p}_norm_total": total} if norms else {})
+
+
+def move_data_to_device(batch: Any, device: torch.device | str) -> Any:
+    """The batch, of any nesting, with its tensors on the device."""
+    return move_batch(batch, torch.device(device))
+
+
+def __getattr__(name: str) -> Any:
+    raise missing_name(__name__, name, _INSTEAD)

@@ -1,0 +1,5 @@
+"""`CombinedLoader`, where Lightning has it."""
+
+from scaffold_runtime.combined_loader import CombinedLoader
+
+__all__ = ["CombinedLoader"]

@@ -1,0 +1,26 @@
+"""What hooks take and return, by Lightning's names."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from scaffold_runtime.optimization import SchedulerConfig as LRSchedulerConfig
+
+STEP_OUTPUT = Tensor | Mapping[str, Any] | None
+TRAIN_DATALOADERS = Any
+EVAL_DATALOADERS = Any
+OptimizerLRScheduler = Any
+LRSchedulerTypeUnion = LRScheduler | ReduceLROnPlateau
+LRSchedulerPLType = LRSchedulerTypeUnion
+
+__all__ = [
+    "EVAL_DATALOADERS",
+    "STEP_OUTPUT",
+    "TRAIN_DATALOADERS",
+    "LRSchedulerConfig",
+    "LRSchedulerPLType",
+    "LRSchedulerTypeUnion",
+    "OptimizerLRScheduler",
+]
