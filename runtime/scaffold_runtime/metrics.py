@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import numbers
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
+from scaffold_runtime.engine import move_batch
 from scaffold_runtime.errors import MisconfigurationError
 
 Reduce = Callable[[torch.Tensor, str], torch.Tensor]
@@ -44,47 +46,33 @@ class LogRule(NamedTuple):
     step_allowed: bool = True
 
 
-_STEP = LogRule(on_step=True, on_epoch=False)
-_EPOCH = LogRule(on_step=False, on_epoch=True)
-_EPOCH_ONLY = LogRule(on_step=False, on_epoch=True, step_allowed=False)
-
-_RULES_BY_HOOKS: dict[LogRule, tuple[str, ...]] = {
-    _STEP: (
-        "training_step",
-        "on_train_batch_start",
-        "on_train_batch_end",
-        "on_before_zero_grad",
-        "optimizer_zero_grad",
-        "on_before_backward",
-        "backward",
-        "on_after_backward",
-        "on_before_optimizer_step",
-        "optimizer_step",
-        "configure_gradient_clipping",
-        "clip_gradients",
-        "lr_scheduler_step",
-    ),
-    _EPOCH: (
-        "validation_step",
-        "on_validation_batch_start",
-        "on_validation_batch_end",
-        "test_step",
-        "on_test_batch_start",
-        "on_test_batch_end",
-    ),
-    _EPOCH_ONLY: (
-        "on_train_start",
-        "on_train_epoch_start",
-        "on_train_epoch_end",
-        "on_validation_start",
-        "on_validation_epoch_start",
-        "on_validation_epoch_end",
-        "on_test_start",
-        "on_test_epoch_start",
-        "on_test_epoch_end",
-    ),
+_IN_A_TRAINING_STEP = (
+    "on_train_batch_start",
+    "training_step",
+    "on_before_zero_grad",
+    "on_before_backward",
+    "on_after_backward",
+    "optimizer_step",
+    "on_before_optimizer_step",
+    "configure_gradient_clipping",
+    "lr_scheduler_step",
+    "on_train_batch_end",
+)
+_IN_AN_EVALUATION_STEP = ("on_{}_batch_start", "{}_step", "on_{}_batch_end")
+_AROUND_STEPS = ("on_{}_start", "on_{}_epoch_start", "on_{}_epoch_end")
+LOG_RULES = {
+    **dict.fromkeys(_IN_A_TRAINING_STEP, LogRule(on_step=True, on_epoch=False)),
+    **{
+        hook.format(stage): LogRule(on_step=False, on_epoch=True)
+        for stage in ("validation", "test")
+        for hook in _IN_AN_EVALUATION_STEP
+    },
+    **{
+        hook.format(stage): LogRule(on_step=False, on_epoch=True, step_allowed=False)
+        for stage in ("train", "validation", "test")
+        for hook in _AROUND_STEPS
+    },
 }
-LOG_RULES = {hook: rule for rule, hooks in _RULES_BY_HOOKS.items() for hook in hooks}
 
 
 class LogArguments(NamedTuple):
@@ -98,19 +86,6 @@ class LogArguments(NamedTuple):
     enable_graph: bool
     sync_dist: bool
     add_dataloader_idx: bool
-
-
-_STATE_KEYS = (
-    "name",
-    "suffix",
-    "on_step",
-    "on_epoch",
-    "reduction",
-    "dataloader_idx",
-    "value",
-    "total",
-    "weight",
-)
 
 
 class Metrics(NamedTuple):
@@ -128,6 +103,8 @@ class Entry:
     Attributes:
         name: the name as logged.
         suffix: `/dataloader_idx_N` where several loaders are evaluated.
+        sync: reduces over ranks, where asked.
+        metric: a torchmetrics object: the user updates it, it reduces the epoch itself.
         value: of the last step, reduced over ranks where asked; None before the first.
         total: sum (weighted for a mean), minimum or maximum of the epoch so far.
         weight: sum of the batch sizes, for a mean.
@@ -141,6 +118,7 @@ class Entry:
     reduction: str
     dataloader_idx: int | None
     sync: Reduce | None
+    metric: Any = None
     value: torch.Tensor | None = None
     total: torch.Tensor | None = None
     weight: float = 0.0
@@ -168,9 +146,12 @@ class Entry:
         else:
             self.total = torch.maximum(self.total, value)
 
-    def at_step(self) -> torch.Tensor | None:
-        """The last step's value."""
-        return self.value if self.on_step else None
+    def update_metric(self, metric: Any) -> None:
+        """Note that a torchmetrics object was logged."""
+        self.metric, self._computed = metric, None
+        if self.on_step:
+            self.value = metric._forward_cache
+        self.total = torch.zeros(())
 
     def at_epoch(self) -> torch.Tensor | None:
         """The epoch's value so far, reduced over ranks where asked."""
@@ -180,7 +161,9 @@ class Entry:
             self._computed = self._compute(self.total)
         return self._computed
 
-    def _compute(self, total: torch.Tensor) -> torch.Tensor:
+    def _compute(self, total: torch.Tensor) -> Any:
+        if self.metric is not None:
+            return self.metric.compute()
         if self.reduction != "mean":
             return total if self.sync is None else self.sync(total, self.reduction)
         weight = torch.tensor(self.weight, dtype=total.dtype, device=total.device)
@@ -188,45 +171,12 @@ class Entry:
             total, weight = self.sync(total, "sum"), self.sync(weight, "sum")
         return total / weight
 
-    def reset(self) -> None:
-        """Forget everything that was logged."""
-        self.value = self.total = self._computed = None
-        self.weight = 0.0
-
-    @property
-    def updated(self) -> bool:
-        """Something was logged since the last reset."""
-        return self.value is not None or self.total is not None
-
     def state_dict(self) -> dict[str, Any]:
         """All that a run resumed in mid-epoch needs to make the entry again."""
-        state = {key: getattr(self, key) for key in _STATE_KEYS}
+        passing = ("sync", "metric", "_computed")
+        names = [own.name for own in fields(self) if own.name not in passing]
         plain = self.arguments._replace(reduce_fx=self.reduction)
-        return {**state, "arguments": list(plain)}
-
-
-@dataclass
-class MetricEntry(Entry):
-    """A torchmetrics object: the user updates it, we compute it at the epoch's end."""
-
-    metric: Any = None
-
-    def update_metric(self, metric: Any) -> None:
-        """Note that the metric was logged."""
-        self.metric, self._computed = metric, None
-        if self.on_step:
-            self.value = metric._forward_cache
-        self.total = torch.zeros(())
-
-    def _compute(self, total: torch.Tensor) -> torch.Tensor:
-        computed: torch.Tensor = self.metric.compute()
-        return computed
-
-    def reset(self) -> None:
-        """Reset the user's metric as well."""
-        super().reset()
-        if self.metric is not None:
-            self.metric.reset()
+        return {name: getattr(self, name) for name in names} | {"arguments": [*plain]}
 
 
 @dataclass
@@ -274,25 +224,26 @@ class MetricRecorder:
             entry.arguments != arguments or entry.dataloader_idx != self.dataloader_idx
         ):
             self._renew_arguments(entry, arguments)
-        if not isinstance(entry, MetricEntry):
+        if entry.metric is None:
             if batch_size is None and entry.on_epoch and entry.reduction == "mean":
-                batch_size = self.batch_size or self._find_batch_size()
+                if self.batch_size is None:
+                    self.batch_size = find_batch_size(self.batch)
+                batch_size = self.batch_size
             entry.update(self._as_scalar(name, value, arguments), batch_size or 1)
         else:
             entry.update_metric(value)
 
     def _renew_arguments(self, entry: Entry, arguments: LogArguments) -> None:
         """A checkpoint keeps a reduction by its name, and nothing else may differ."""
-        reduction = _reduction(entry.name, arguments.reduce_fx)
         if entry.dataloader_idx != self.dataloader_idx:
             raise MisconfigurationError(
                 f"{self.hook} logged {entry.name!r} for several loaders under one name:"
                 " leave out add_dataloader_idx=False, or name each on its own."
             )
+        reduction = _reduction(entry.name, arguments.reduce_fx)
         if entry.arguments != arguments._replace(reduce_fx=reduction):
             raise MisconfigurationError(
-                f"{self.hook} logged {entry.name!r} with other arguments than before: log"
-                " one name always with the same ones."
+                f"{self.hook} logged {entry.name!r} with other arguments than before."
             )
         entry.arguments = arguments
 
@@ -305,10 +256,22 @@ class MetricRecorder:
             )
         on_step = rule.on_step if arguments.on_step is None else arguments.on_step
         on_epoch = rule.on_epoch if arguments.on_epoch is None else arguments.on_epoch
-        self._check(name, rule, on_step, on_epoch)
-        is_metric = _is_metric(value)
+        for wrong, why in (
+            (not isinstance(name, str), "the name must be a string"),
+            ("/dataloader_idx_" in str(name), "'/dataloader_idx_' is added for you"),
+            (
+                not on_step and not on_epoch,
+                "with neither on_step nor on_epoch records nothing",
+            ),
+            (
+                not rule.step_allowed and (on_step or not on_epoch),
+                f"{self.hook} belongs to no step: leave on_step and on_epoch out",
+            ),
+        ):
+            if wrong:
+                raise MisconfigurationError(f"self.log({name!r}, ...): {why}.")
         several = self.dataloader_idx is not None and arguments.add_dataloader_idx
-        return (MetricEntry if is_metric else Entry)(
+        return Entry(
             name,
             f"/dataloader_idx_{self.dataloader_idx}" if several else "",
             arguments,
@@ -317,64 +280,28 @@ class MetricRecorder:
             _reduction(name, arguments.reduce_fx),
             self.dataloader_idx,
             self.reduce if arguments.sync_dist else None,
+            value if _is_metric(value) else None,
         )
-
-    def _check(self, name: str, rule: LogRule, on_step: bool, on_epoch: bool) -> None:
-        if not isinstance(name, str):
-            raise MisconfigurationError(
-                f"self.log takes a string as name, and {name!r} is none: give it a name."
-            )
-        if "/dataloader_idx_" in name:
-            raise MisconfigurationError(
-                f"The name {name!r} holds '/dataloader_idx_', which is added to names of"
-                " several loaders: choose another, or log with add_dataloader_idx=False."
-            )
-        if on_step and not rule.step_allowed:
-            raise MisconfigurationError(
-                f"{self.hook} belongs to no step, so {name!r} cannot be logged there with"
-                " on_step=True: use on_epoch=True."
-            )
-        if not on_step and not on_epoch:
-            raise MisconfigurationError(
-                f"self.log({name!r}, on_step=False, on_epoch=False) records nothing: drop"
-                " one of the two, or the call."
-            )
-        if not on_epoch and not rule.step_allowed:
-            raise MisconfigurationError(
-                f"{self.hook} logs once an epoch, so {name!r} cannot be logged there with"
-                " on_epoch=False: leave the argument out."
-            )
 
     def _as_scalar(
         self, name: str, value: Any, arguments: LogArguments
     ) -> torch.Tensor:
         """A copy of a value with one element, in float32 at least, on the run's device."""
-        if not isinstance(value, torch.Tensor):
-            if not isinstance(value, (int, float)):
-                raise MisconfigurationError(
-                    f"self.log({name!r}, ...) got a {type(value).__name__}: log a number, a"
-                    " tensor with one element, or a metric."
-                )
+        tensor = isinstance(value, torch.Tensor)
+        if not tensor and isinstance(value, numbers.Number):
             double = torch.get_default_dtype() is torch.float64
             dtype = torch.float64 if double else torch.float32
             return torch.tensor(value, dtype=dtype, device=self.device)
-        if value.numel() != 1:
+        if not tensor or value.numel() != 1:
+            shape = f" of shape {tuple(value.shape)}" if hasattr(value, "shape") else ""
             raise MisconfigurationError(
-                f"self.log({name!r}, ...) got a tensor of shape {tuple(value.shape)}: log a"
-                " tensor with one element, for example its mean."
+                f"self.log({name!r}, ...) got a {type(value).__name__}{shape}: log a number,"
+                " a tensor with one element (for example a mean), or a metric."
             )
         kept = value if arguments.enable_graph else value.detach()
         if kept.dtype not in (torch.float32, torch.float64):
             kept = kept.float()
         return kept.clone().reshape(())
-
-    def _find_batch_size(self) -> int:
-        self.batch_size = find_batch_size(self.batch)
-        return self.batch_size
-
-    def start_batch(self, batch: Any) -> None:
-        """Begin a batch: its size is looked for when it is needed."""
-        self.batch, self.batch_size = batch, None
 
     # --- reading ----------------------------------------------------------------------
 
@@ -384,7 +311,7 @@ class MetricRecorder:
         for entry in self.entries.values():
             if on_step and entry.dataloader_idx != self.dataloader_idx:
                 continue
-            value = entry.at_step() if on_step else entry.at_epoch()
+            value = entry.value if on_step else entry.at_epoch()
             if value is None:
                 continue
             forked = entry.name
@@ -410,10 +337,10 @@ class MetricRecorder:
     def reset(self) -> None:
         """Forget everything that was logged."""
         for entry in self.entries.values():
-            entry.reset()
+            if entry.metric is not None:
+                entry.metric.reset()
         self.entries.clear()
-        self.start_batch(None)
-        self.dataloader_idx = self.hook = None
+        self.batch = self.batch_size = self.dataloader_idx = self.hook = None
 
     # --- state ------------------------------------------------------------------------
 
@@ -424,21 +351,19 @@ class MetricRecorder:
 
         Those that `evaluation` has logged are reset before they are used again.
         """
-        stale = {id(getattr(e, "metric", None)) for e in evaluation.entries.values()}
-        names = {id(child): name for name, child in module.named_modules()}
+        stale = {id(entry.metric) for entry in evaluation.entries.values()}
+        children = dict(module.named_modules())
+        names: dict[int, str | None] = {id(c): name for name, c in children.items()}
+        names[id(None)] = None
         return {
             "entries": [
-                {**entry.state_dict(), "hook": hook, "metric": names.get(id(metric))}
+                {**entry.state_dict(), "hook": hook, "metric": names[id(entry.metric)]}
                 for (hook, _, _), entry in self.entries.items()
-                if entry.updated
-                and (
-                    (metric := getattr(entry, "metric", None)) is None
-                    or id(metric) in names
-                )
+                if id(entry.metric) in names
             ],
             "metrics": {
                 name: {"state": child.metric_state, "updates": child._update_count}
-                for name, child in module.named_modules()
+                for name, child in children.items()
                 if _is_metric(child) and id(child) not in stale
             },
         }
@@ -448,33 +373,15 @@ class MetricRecorder:
         children = dict(module.named_modules())
         for name, saved in state["metrics"].items():
             for key, value in saved["state"].items():
-                setattr(children[name], key, move_tensors(value, self.device))
+                setattr(children[name], key, move_batch(value, self.device))
             children[name]._update_count = saved["updates"]
-        for saved in state["entries"]:
-            self._restore_entry(dict(saved), children)
-
-    def _restore_entry(
-        self, saved: dict[str, Any], children: Mapping[str, nn.Module]
-    ) -> None:
-        hook, metric = saved.pop("hook"), saved.pop("metric")
-        arguments = LogArguments(*saved.pop("arguments"))
-        sync = self.reduce if arguments.sync_dist else None
-        for key in ("value", "total"):
-            saved[key] = move_tensors(saved[key], self.device)
-        if metric is None:
-            entry = Entry(**saved, arguments=arguments, sync=sync)
-        else:
-            entry = MetricEntry(
-                **saved, metric=children[metric], arguments=arguments, sync=sync
-            )
-        self.entries[hook, entry.name, entry.dataloader_idx] = entry
-
-
-def move_tensors(value: Any, device: torch.device) -> Any:
-    """A tensor, or those of a list, on a device; anything else as it is."""
-    if isinstance(value, list):
-        return [move_tensors(item, device) for item in value]
-    return value.to(device) if isinstance(value, torch.Tensor) else value
+        for saved in move_batch(state["entries"], self.device):
+            arguments = LogArguments(*saved.pop("arguments"))
+            hook, metric = saved.pop("hook"), saved.pop("metric")
+            sync = self.reduce if arguments.sync_dist else None
+            own = None if metric is None else children[metric]
+            entry = Entry(**saved, arguments=arguments, sync=sync, metric=own)
+            self.entries[hook, entry.name, entry.dataloader_idx] = entry
 
 
 def _reduction(name: str, reduce_fx: Any) -> str:

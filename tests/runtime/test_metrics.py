@@ -190,7 +190,7 @@ def test_a_value_written_in_place_afterwards_stays_as_logged(fit):
     [
         ("x", torch.ones(2), {}, r"\(2,\)"),
         ("x", "text", {}, "str"),
-        (5, 1.0, {}, "string as name"),
+        (5, 1.0, {}, "must be a string"),
         ("x/dataloader_idx_0", 1.0, {}, "dataloader_idx"),
         ("x", 1.0, {"reduce_fx": "median"}, "median"),
         ("x", 1.0, {"on_step": False, "on_epoch": False}, "records nothing"),

@@ -119,7 +119,7 @@ def _evaluate_batch(
     extra = () if index is None else (index,)
     if trainer.transfer is not None:
         batch = trainer.transfer(batch, index or 0)
-    recorder.start_batch(batch)
+    recorder.batch, recorder.batch_size = batch, None
     hooks.call(f"on_{word}_batch_start", batch, batch_idx, *extra)
     recorder.hook = f"{word}_step"
     with trainer.engine.autocast():
