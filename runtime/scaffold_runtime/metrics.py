@@ -258,7 +258,10 @@ class MetricRecorder:
         on_epoch = rule.on_epoch if arguments.on_epoch is None else arguments.on_epoch
         for wrong, why in (
             (not isinstance(name, str), "the name must be a string"),
-            ("/dataloader_idx_" in str(name), "'/dataloader_idx_' is added for you"),
+            (
+                arguments.add_dataloader_idx and "/dataloader_idx_" in str(name),
+                "'/dataloader_idx_' is added for you",
+            ),
             (
                 not on_step and not on_epoch,
                 "with neither on_step nor on_epoch records nothing",
@@ -287,21 +290,20 @@ class MetricRecorder:
         self, name: str, value: Any, arguments: LogArguments
     ) -> torch.Tensor:
         """A copy of a value with one element, in float32 at least, on the run's device."""
-        tensor = isinstance(value, torch.Tensor)
-        if not tensor and isinstance(value, numbers.Number):
+        if isinstance(value, torch.Tensor) and value.numel() == 1:
+            kept = value if arguments.enable_graph else value.detach()
+            if kept.dtype not in (torch.float32, torch.float64):
+                kept = kept.float()
+            return kept.clone().reshape(())
+        if isinstance(value, numbers.Number):
             double = torch.get_default_dtype() is torch.float64
             dtype = torch.float64 if double else torch.float32
             return torch.tensor(value, dtype=dtype, device=self.device)
-        if not tensor or value.numel() != 1:
-            shape = f" of shape {tuple(value.shape)}" if hasattr(value, "shape") else ""
-            raise MisconfigurationError(
-                f"self.log({name!r}, ...) got a {type(value).__name__}{shape}: log a number,"
-                " a tensor with one element (for example a mean), or a metric."
-            )
-        kept = value if arguments.enable_graph else value.detach()
-        if kept.dtype not in (torch.float32, torch.float64):
-            kept = kept.float()
-        return kept.clone().reshape(())
+        shape = f" of shape {tuple(value.shape)}" if hasattr(value, "shape") else ""
+        raise MisconfigurationError(
+            f"self.log({name!r}, ...) got a {type(value).__name__}{shape}: log a number, a"
+            " tensor with one element (for example a mean), or a metric."
+        )
 
     # --- reading ----------------------------------------------------------------------
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
+from torch.utils._pytree import tree_map
 from typing_extensions import Self
 
 from scaffold_runtime.data import DataHooks
@@ -41,11 +42,11 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
     example_input_array: Any = None
     automatic_optimization: bool = True
     strict_loading: bool = True
+    _trainer: Trainer | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.__dict__["_trainer"] = None
-        self.__dict__["_toggled"] = {}
+        self._toggled: dict[nn.Parameter, bool] = {}
 
     # --- where it runs ----------------------------------------------------------------
 
@@ -56,25 +57,23 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
         Raises:
             RuntimeError: the module is not part of a run.
         """
-        trainer = self.__dict__.get("_trainer")
-        if trainer is None:
+        if self._trainer is None:
             raise RuntimeError(
                 f"{type(self).__qualname__} is not attached to a Trainer: what you asked"
                 " for exists while fit, validate, test or predict runs."
             )
-        return cast("Trainer", trainer)
+        return self._trainer
 
     @trainer.setter
     def trainer(self, trainer: Trainer | None) -> None:
-        self.__dict__["_trainer"] = trainer
+        self._trainer = trainer
 
     @property
     def device(self) -> torch.device:
         """Device of the module's first parameter or buffer; the run's where it has none."""
         for tensor in itertools.chain(self.parameters(), self.buffers()):
             return tensor.device
-        trainer = self.__dict__.get("_trainer")
-        return trainer.engine.device if trainer else torch.device("cpu")
+        return self._trainer.engine.device if self._trainer else torch.device("cpu")
 
     @property
     def dtype(self) -> torch.dtype:
@@ -90,38 +89,32 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
     @property
     def current_epoch(self) -> int:
         """Index of the epoch being trained, 0 outside a run."""
-        trainer = self.__dict__.get("_trainer")
-        return trainer.current_epoch if trainer else 0
+        return self._trainer.current_epoch if self._trainer else 0
 
     @property
     def global_step(self) -> int:
         """Optimizer steps taken, 0 outside a run."""
-        trainer = self.__dict__.get("_trainer")
-        return trainer.global_step if trainer else 0
+        return self._trainer.global_step if self._trainer else 0
 
     @property
     def global_rank(self) -> int:
         """Index of this process among all."""
-        trainer = self.__dict__.get("_trainer")
-        return trainer.global_rank if trainer else 0
+        return self._trainer.global_rank if self._trainer else 0
 
     @property
     def local_rank(self) -> int:
         """Index of this process on its machine."""
-        trainer = self.__dict__.get("_trainer")
-        return trainer.local_rank if trainer else 0
+        return self._trainer.local_rank if self._trainer else 0
 
     @property
     def logger(self) -> Any:
         """The first logger of the run, or None."""
-        trainer = self.__dict__.get("_trainer")
-        return trainer.logger if trainer else None
+        return self._trainer.logger if self._trainer else None
 
     @property
     def loggers(self) -> list[Any]:
         """All loggers of the run."""
-        trainer = self.__dict__.get("_trainer")
-        return trainer.loggers if trainer else []
+        return self._trainer.loggers if self._trainer else []
 
     # --- logging ----------------------------------------------------------------------
 
@@ -155,7 +148,7 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
                 `min` or `max`.
             enable_graph: keep the value's graph.
             sync_dist: reduce over ranks as well.
-            sync_dist_group: not supported; reduces over all ranks.
+            sync_dist_group: not supported: a value is reduced over all ranks.
             add_dataloader_idx: append `/dataloader_idx_N` when several loaders are
                 evaluated.
             batch_size: weight in the mean; found in the batch by default.
@@ -165,14 +158,14 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
         Raises:
             MisconfigurationError: the place, the value or the arguments do not allow it.
         """
-        trainer = self.__dict__["_trainer"]
-        if trainer is None:
-            rank_zero_warn(f"self.log({name!r}, ...) outside of a run records nothing.")
+        trainer = self._trainer
+        if trainer is None or trainer.barebones:
+            place = "outside of a run" if trainer is None else "with barebones=True"
+            rank_zero_warn(f"self.log({name!r}, ...) {place} records nothing.")
             return
         if sync_dist_group is not None:
             raise MisconfigurationError(
-                "self.log(sync_dist_group=...) is not supported: reduce the value yourself"
-                " over that group, and log it without sync_dist."
+                "self.log(sync_dist_group=...) is not supported: reduce the value yourself."
             )
         if rank_zero_only and trainer.global_rank != 0:
             return
@@ -200,28 +193,33 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
 
     def print(self, *args: Any, **kwargs: Any) -> None:
         """Print on rank 0, without tearing the progress bar."""
-        trainer = self.__dict__.get("_trainer")
-        if trainer is None:
+        if self._trainer is None:
             print(*args, **kwargs)
-        elif trainer.is_global_zero:
-            bar = trainer.progress_bar_callback
-            (bar.print if bar is not None else print)(*args, **kwargs)
+        else:
+            self._trainer.print(*args, **kwargs)
 
     def all_gather(self, data: Any, group: Any = None, sync_grads: bool = False) -> Any:
-        """Stack every rank's tensors, in a batch of any nesting.
+        """Stack every rank's tensors and numbers, in a batch of any nesting.
 
         Shapes: (...) -> (world_size, ...); in one process unchanged.
+
+        Raises:
+            MisconfigurationError: `group` is given: all ranks take part.
         """
-        if isinstance(data, torch.Tensor):
-            return self.trainer.engine.all_gather(data, sync_grads)
-        if isinstance(data, Mapping):
-            return {k: self.all_gather(v, group, sync_grads) for k, v in data.items()}
-        if isinstance(data, (list, tuple)):
-            return type(data)(self.all_gather(item, group, sync_grads) for item in data)
-        if isinstance(data, (int, float)):
-            number = torch.tensor(data, device=self.device)
-            return self.trainer.engine.all_gather(number, sync_grads)
-        return data
+        if group is not None:
+            raise MisconfigurationError(
+                "all_gather(group=...) is not supported: use torch.distributed.all_gather."
+            )
+
+        def gather(item: Any) -> Any:
+            if isinstance(item, (int, float)):
+                item = torch.tensor(item, device=self.device)
+            is_tensor = isinstance(item, torch.Tensor)
+            return (
+                self.trainer.engine.all_gather(item, sync_grads) if is_tensor else item
+            )
+
+        return tree_map(gather, data)
 
     # --- steps ------------------------------------------------------------------------
 
@@ -269,8 +267,8 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
 
     def optimizers(self, use_pl_optimizer: bool = True) -> Any:
         """The optimizer, or the list of them, for manual optimization."""
-        managed = self.trainer.managed_optimizers
-        found = managed if use_pl_optimizer else self.trainer.optimizers
+        trainer, own = self.trainer, use_pl_optimizer
+        found: list[Any] = trainer.managed_optimizers if own else trainer.optimizers
         return found[0] if len(found) == 1 else list(found)
 
     def lr_schedulers(self) -> Any:
@@ -286,8 +284,7 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
         """
         if self.automatic_optimization:
             raise MisconfigurationError(
-                "manual_backward was called with automatic optimization: set"
-                " self.automatic_optimization = False in __init__."
+                "manual_backward needs self.automatic_optimization = False in __init__."
             )
         self.trainer.run_backward(loss, *args, **kwargs)
 
@@ -298,7 +295,7 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
     def toggle_optimizer(self, optimizer: Optimizer | ManagedOptimizer) -> None:
         """Let only this optimizer's parameters need gradients, until untoggled."""
         own = {id(parameter) for parameter in trainable(_unmanaged(optimizer))}
-        remembered: dict[nn.Parameter, bool] = self.__dict__["_toggled"]
+        remembered = self._toggled
         for other in self.trainer.optimizers:
             for parameter in trainable(other):
                 if parameter not in remembered:
@@ -307,10 +304,9 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
 
     def untoggle_optimizer(self, optimizer: Optimizer | ManagedOptimizer) -> None:
         """Give every parameter back what `toggle_optimizer` took."""
-        remembered: dict[nn.Parameter, bool] = self.__dict__["_toggled"]
-        for parameter, needed in remembered.items():
+        for parameter, needed in self._toggled.items():
             parameter.requires_grad = needed
-        remembered.clear()
+        self._toggled.clear()
 
     @contextmanager
     def toggled_optimizer(
@@ -334,19 +330,15 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
         Raises:
             MisconfigurationError: the algorithm is unknown.
         """
-        trainer = self.trainer
-        value = (
-            trainer.gradient_clip_val
-            if gradient_clip_val is None
-            else gradient_clip_val
-        )
+        trainer, value = self.trainer, gradient_clip_val
+        value = trainer.gradient_clip_val if value is None else value
         algorithm = gradient_clip_algorithm or trainer.gradient_clip_algorithm or "norm"
         if algorithm not in ("norm", "value"):
             raise MisconfigurationError(
                 f"gradient_clip_algorithm={algorithm!r} is unknown: use 'norm' or 'value'."
             )
-        norm = trainer.engine.clip_gradients(_unmanaged(optimizer), value, algorithm)
-        trainer.gradient_norm = norm
+        clip = trainer.engine.clip_gradients
+        trainer.gradient_norm = clip(_unmanaged(optimizer), value, algorithm)
 
     def configure_gradient_clipping(
         self,
@@ -381,15 +373,11 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
 
     def freeze(self) -> None:
         """Let no parameter need a gradient, and switch to evaluation mode."""
-        for parameter in self.parameters():
-            parameter.requires_grad = False
-        self.eval()
+        self.requires_grad_(False).eval()
 
     def unfreeze(self) -> None:
         """Let every parameter need a gradient, and switch to training mode."""
-        for parameter in self.parameters():
-            parameter.requires_grad = True
-        self.train()
+        self.requires_grad_(True).train()
 
     @classmethod
     def load_from_checkpoint(
@@ -437,8 +425,7 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
         sample = self.example_input_array if input_sample is None else input_sample
         if sample is None:
             raise MisconfigurationError(
-                "to_onnx needs an input to trace with: pass input_sample, or set"
-                " self.example_input_array."
+                "to_onnx needs an input: pass input_sample, or set example_input_array."
             )
         arguments = sample if isinstance(sample, tuple) else (sample,)
         was_training = self.training
@@ -494,91 +481,46 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Called before gradients are clipped and applied."""
 
+    # Test and predict have the hooks of validation, under their own names.
+
     def on_validation_start(self) -> None:
-        """Called before the first validation batch of a run."""
+        """Called before the first batch of an evaluation."""
 
     def on_validation_end(self) -> None:
-        """Called after the last validation batch of a run."""
+        """Called after the last batch of an evaluation."""
 
     def on_validation_epoch_start(self) -> None:
-        """Called when the validation loaders are ready."""
+        """Called when the loaders are ready."""
 
     def on_validation_epoch_end(self) -> None:
-        """Called when all validation batches are done, metrics not yet reduced."""
+        """Called when all batches are done, metrics not yet reduced."""
 
     def on_validation_batch_start(
         self, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
-        """Called before `validation_step`."""
+        """Called before the batch's step."""
 
     def on_validation_batch_end(
         self, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
-        """Called after `validation_step`."""
-
-    def on_test_start(self) -> None:
-        """Called before the first test batch of a run."""
-
-    def on_test_end(self) -> None:
-        """Called after the last test batch of a run."""
-
-    def on_test_epoch_start(self) -> None:
-        """Called when the test loaders are ready."""
-
-    def on_test_epoch_end(self) -> None:
-        """Called when all test batches are done, metrics not yet reduced."""
-
-    def on_test_batch_start(
-        self, batch: Any, batch_idx: int, dataloader_idx: int = 0
-    ) -> None:
-        """Called before `test_step`."""
-
-    def on_test_batch_end(
-        self, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
-    ) -> None:
-        """Called after `test_step`."""
-
-    def on_predict_start(self) -> None:
-        """Called before the first predict batch of a run."""
-
-    def on_predict_end(self) -> None:
-        """Called after the last predict batch of a run."""
-
-    def on_predict_epoch_start(self) -> None:
-        """Called when the predict loaders are ready."""
-
-    def on_predict_epoch_end(self) -> None:
-        """Called when all predict batches are done, metrics not yet reduced."""
-
-    def on_predict_batch_start(
-        self, batch: Any, batch_idx: int, dataloader_idx: int = 0
-    ) -> None:
-        """Called before `predict_step`."""
-
-    def on_predict_batch_end(
-        self, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
-    ) -> None:
-        """Called after `predict_step`."""
+        """Called after the batch's step; `outputs` is what it returned."""
 
     def on_validation_model_eval(self) -> None:
-        """Switch to evaluation mode before validation."""
-        self.eval()
-
-    def on_test_model_eval(self) -> None:
-        """Switch to evaluation mode before test."""
-        self.eval()
-
-    def on_predict_model_eval(self) -> None:
-        """Switch to evaluation mode before predict."""
+        """Switch to evaluation mode before an evaluation."""
         self.eval()
 
     def on_validation_model_train(self) -> None:
-        """An override takes the place of restoring the modes before validation."""
+        """An override takes the place of restoring the modes after an evaluation."""
         self.train()
 
-    def on_test_model_train(self) -> None:
-        """An override takes the place of restoring the modes before test."""
-        self.train()
+    on_test_start = on_predict_start = on_validation_start
+    on_test_end = on_predict_end = on_validation_end
+    on_test_epoch_start = on_predict_epoch_start = on_validation_epoch_start
+    on_test_epoch_end = on_predict_epoch_end = on_validation_epoch_end
+    on_test_batch_start = on_predict_batch_start = on_validation_batch_start
+    on_test_batch_end = on_predict_batch_end = on_validation_batch_end
+    on_test_model_eval = on_predict_model_eval = on_validation_model_eval
+    on_test_model_train = on_validation_model_train
 
     def on_validation_model_zero_grad(self) -> None:
         """Zero gradients before a validation within training."""
@@ -595,7 +537,6 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> int | None:
         """Called before `training_step`; -1 skips the rest of the epoch."""
-        return None
 
 
 def _unmanaged(optimizer: Optimizer | ManagedOptimizer) -> Optimizer:

@@ -496,6 +496,12 @@ class Trainer:
             evaluation.print_results(results, fn.value)
         return results
 
+    def print(self, *args: Any, **kwargs: Any) -> None:
+        """Print on rank 0, without tearing the progress bar."""
+        bar = self.progress_bar_callback
+        if self.is_global_zero:
+            (bar.print if bar is not None else print)(*args, **kwargs)
+
     # --- what the loops tell it -------------------------------------------------------
 
     def begin_stage(self, stage: str) -> None:
