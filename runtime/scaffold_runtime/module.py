@@ -18,7 +18,7 @@ from scaffold_runtime.errors import MisconfigurationError
 from scaffold_runtime.hyperparameters import HasHyperparameters
 from scaffold_runtime.launch import rank_zero_warn
 from scaffold_runtime.metrics import LogArguments
-from scaffold_runtime.optimization import ManagedOptimizer, step_scheduler, trainable
+from scaffold_runtime.optimization import ManagedOptimizer, trainable
 
 if TYPE_CHECKING:
     import os
@@ -367,7 +367,10 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         """Step a scheduler; `metric` is None unless it monitors one."""
-        step_scheduler(scheduler, metric)
+        if metric is None:
+            scheduler.step()
+        else:
+            scheduler.step(metric)
 
     # --- freezing, loading, exporting -------------------------------------------------
 

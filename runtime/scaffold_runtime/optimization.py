@@ -6,12 +6,12 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from itertools import chain
 from typing import Any
 
-import torch
 from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
 
 from scaffold_runtime.errors import MisconfigurationError
 from scaffold_runtime.launch import rank_zero_warn
@@ -49,33 +49,29 @@ class ManagedOptimizer:
 
     Args:
         optimizer: the optimizer.
+        module: the module whose parameters it has.
         step: what a step does, given the optimizer and a closure or None.
     """
 
     def __init__(
-        self, optimizer: Optimizer, step: Callable[[Optimizer, Any], Any]
+        self, optimizer: Optimizer, module: Any, step: Callable[[Optimizer, Any], Any]
     ) -> None:
-        self.optimizer = optimizer
-        self._step = step
+        self.optimizer, self._module, self._step = optimizer, module, step
 
-    def step(self, closure: Callable[[], Any] | None = None, **kwargs: Any) -> Any:
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Take a step; the closure, where given, runs the forward and backward pass first."""
         return self._step(self.optimizer, closure)
 
     @contextmanager
     def toggle_model(self, sync_grad: bool = True) -> Iterator[None]:
         """Inside, only this optimizer's parameters need gradients."""
-        module = getattr(self, "module", None)
-        if module is None:
-            yield
-            return
-        module.toggle_optimizer(self)
-        module.trainer.strategy.set_gradient_sync(sync_grad)
-        try:
-            yield
-        finally:
-            module.trainer.strategy.set_gradient_sync(True)
-            module.untoggle_optimizer(self)
+        set_gradient_sync = self._module.trainer.strategy.set_gradient_sync
+        with self._module.toggled_optimizer(self):
+            set_gradient_sync(sync_grad)
+            try:
+                yield
+            finally:
+                set_gradient_sync(True)
 
     def __getattr__(self, name: str) -> Any:
         if name == "optimizer":
@@ -107,25 +103,16 @@ def parse_optimizers(
         if not isinstance(optimizer, Optimizer):
             raise MisconfigurationError(
                 f"configure_optimizers returned a {type(optimizer).__name__} where an"
-                " optimizer belongs: return torch.optim optimizers."
+                " optimizer belongs."
             )
     if automatic and len(optimizers) > 1:
         raise MisconfigurationError(
             "Several optimizers need manual optimization: set"
             " self.automatic_optimization = False, and step them in training_step."
         )
-    make = _automatic_config if automatic else _manual_config
-    configs = [make(item, monitor) for item in schedulers]
+    configs = [_make_config(item, monitor) for item in schedulers]
     for config in configs:
-        config.optimizer = getattr(config.scheduler, "optimizer", None)
-        if (
-            isinstance(config.optimizer, Optimizer)
-            and config.optimizer not in optimizers
-        ):
-            raise MisconfigurationError(
-                f"{type(config.scheduler).__name__} drives an optimizer that"
-                " configure_optimizers did not return: return that one, too."
-            )
+        _check_config(config, optimizers, automatic)
     return optimizers, configs
 
 
@@ -135,18 +122,17 @@ def _split(returned: Any) -> tuple[list[Any], list[Any], str | None]:
         return [returned], [], None
     if isinstance(returned, Mapping):
         _check_keys(returned, {"optimizer", "lr_scheduler", "monitor"})
-        schedulers = [returned["lr_scheduler"]] if returned.get("lr_scheduler") else []
+        scheduler = returned.get("lr_scheduler")
+        schedulers = [scheduler] if scheduler else []
         return [returned["optimizer"]], schedulers, returned.get("monitor")
-    if isinstance(returned, Sequence):
-        items = list(returned)
-        if len(items) == 2 and all(isinstance(item, list) for item in items):
-            return items[0], items[1], None
-        if items and all(isinstance(item, Mapping) for item in items):
-            parts = [_split(item) for item in items]
-            schedulers = [scheduler for part in parts for scheduler in part[1]]
-            return [part[0][0] for part in parts], schedulers, None
-        if items and all(isinstance(item, Optimizer) for item in items):
-            return items, [], None
+    items = list(returned) if isinstance(returned, Sequence) else []
+    if len(items) == 2 and all(isinstance(item, list) for item in items):
+        return items[0], items[1], None
+    if items and all(isinstance(item, Mapping) for item in items):
+        optimizers, schedulers, _ = zip(*map(_split, items), strict=True)
+        return list(chain(*optimizers)), list(chain(*schedulers)), None
+    if items and all(isinstance(item, Optimizer) for item in items):
+        return items, [], None
     raise MisconfigurationError(
         "configure_optimizers returned a form that is not known: return an optimizer, a"
         " list of them, ([optimizers], [schedulers]), or a dict with 'optimizer' and"
@@ -155,43 +141,39 @@ def _split(returned: Any) -> tuple[list[Any], list[Any], str | None]:
 
 
 def _check_keys(given: Mapping[str, Any], known: set[str]) -> None:
-    extra = set(given) - known
-    if extra:
+    if extra := set(given) - known:
         rank_zero_warn(
             f"configure_optimizers returned keys that mean nothing: {sorted(extra)};"
             f" known are {sorted(known)}."
         )
 
 
-def _manual_config(item: Any, monitor: str | None) -> SchedulerConfig:
-    """In manual mode the user steps: only the scheduler itself matters."""
-    if not isinstance(item, Mapping):
-        return SchedulerConfig(item)
-    _check_keys(item, {field.name for field in fields(SchedulerConfig)})
-    known = {field.name for field in fields(SchedulerConfig)} & set(item)
-    return SchedulerConfig(**{key: item[key] for key in known})
-
-
-def _automatic_config(item: Any, monitor: str | None) -> SchedulerConfig:
-    if not isinstance(item, Mapping):
-        item = {"scheduler": item, "monitor": monitor}
+def _make_config(item: Any, monitor: str | None) -> SchedulerConfig:
+    """A scheduler, or a dict of one and when it steps, as a configuration."""
+    given = item if isinstance(item, Mapping) else {"scheduler": item}
     known = {field.name for field in fields(SchedulerConfig)}
-    _check_keys(item, known)
-    if "scheduler" not in item:
-        raise MisconfigurationError(
-            "The dict for lr_scheduler has no key 'scheduler': put the scheduler there."
-        )
-    arguments = {key: item[key] for key in known & set(item)}
-    plateau = isinstance(item["scheduler"], ReduceLROnPlateau)
-    arguments.setdefault("reduce_on_plateau", plateau)
-    arguments["monitor"] = item.get("monitor") or monitor
-    config = SchedulerConfig(**arguments)
-    _check_config(config)
+    _check_keys(given, known)
+    if "scheduler" not in given:
+        raise MisconfigurationError("The dict for lr_scheduler has no key 'scheduler'.")
+    config = SchedulerConfig(**{key: given[key] for key in known & set(given)})
+    config.optimizer = getattr(config.scheduler, "optimizer", None)
+    config.monitor = config.monitor or monitor
+    if "reduce_on_plateau" not in given:
+        config.reduce_on_plateau = isinstance(config.scheduler, ReduceLROnPlateau)
     return config
 
 
-def _check_config(config: SchedulerConfig) -> None:
-    name = type(config.scheduler).__name__
+def _check_config(
+    config: SchedulerConfig, optimizers: list[Optimizer], automatic: bool
+) -> None:
+    """In manual mode the user steps: only the optimizer matters."""
+    name, own = type(config.scheduler).__name__, config.optimizer
+    if isinstance(own, Optimizer) and own not in optimizers:
+        raise MisconfigurationError(
+            f"{name} drives an optimizer that configure_optimizers did not return."
+        )
+    if not automatic:
+        return
     if config.interval not in ("epoch", "step"):
         raise MisconfigurationError(
             f"The interval of {name} is {config.interval!r}: it must be 'epoch' or 'step'."
@@ -201,9 +183,7 @@ def _check_config(config: SchedulerConfig) -> None:
             f"{name} needs a metric: add monitor='val_loss', or another name that you log,"
             " to the dict that configure_optimizers returns."
         )
-    if isinstance(config.scheduler, torch.optim.lr_scheduler.OneCycleLR) and (
-        config.interval == "epoch"
-    ):
+    if config.interval == "epoch" and isinstance(config.scheduler, OneCycleLR):
         rank_zero_warn(
             "OneCycleLR counts steps: interval='epoch' is seldom what is meant."
         )
@@ -213,14 +193,6 @@ def needs_closure(optimizer: Optimizer) -> bool:
     """Whether the optimizer evaluates the loss itself, as LBFGS does."""
     closure = inspect.signature(type(optimizer).step).parameters.get("closure")
     return closure is not None and closure.default is inspect.Parameter.empty
-
-
-def step_scheduler(scheduler: LRScheduler | ReduceLROnPlateau, metric: Any) -> None:
-    """Step a scheduler of torch, with a metric where there is one."""
-    if metric is None:
-        scheduler.step()  # type: ignore[call-arg]
-    else:
-        scheduler.step(metric)
 
 
 def trainable(optimizer: Optimizer) -> list[nn.Parameter]:

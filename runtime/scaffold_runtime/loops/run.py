@@ -217,9 +217,9 @@ def _configure_optimizers(trainer: Trainer) -> None:
     def step(optimizer: Optimizer, closure: Any) -> Any:
         return training.take_step(trainer, optimizer, closure)
 
-    trainer.managed_optimizers = [ManagedOptimizer(o, step) for o in trainer.optimizers]
-    for managed in trainer.managed_optimizers:
-        managed.module = module  # type: ignore[attr-defined]
+    trainer.managed_optimizers = [
+        ManagedOptimizer(optimizer, module, step) for optimizer in trainer.optimizers
+    ]
 
 
 def _log_hyperparameters(trainer: Trainer) -> None:
