@@ -138,8 +138,8 @@ MUTANTS = (
     Mutant(
         "metrics not reset between epochs",
         "loops/training.py",
-        "log_epoch(trainer)\n    trainer.recorder.reset()",
-        "log_epoch(trainer)",
+        "    trainer.recorder.reset()\n",
+        "",
     ),
     Mutant(
         "staying in evaluation mode after validation",

@@ -375,7 +375,7 @@ class Trainer:
 
     def reset_step(self) -> None:
         """What one batch tells the next."""
-        self.is_last_batch = self.validation_due = self.skips_epoch = False
+        self.is_last_batch = self.validation_due = False
         self.is_stepping = True
         self.shows_epoch = False
         self.nonfinite = ""
@@ -601,13 +601,17 @@ class Trainer:
         self._kept.callback.update(callback_metrics)
 
     def send_metrics(
-        self, values: dict[str, torch.Tensor], step: int | None = None
+        self,
+        values: dict[str, torch.Tensor],
+        step: int | None = None,
+        behind: int = 0,
     ) -> None:
         """Send values to every logger.
 
         Args:
             values: by name.
             step: the x axis; by default a logged `step`, else batches that stepped.
+            behind: how many of those it lies back.
         """
         if not self.loggers or not values:
             return
@@ -617,7 +621,7 @@ class Trainer:
             step = int(numbers.pop("step"))
         elif step is None:
             numbers.setdefault("epoch", self.progress.epoch)
-            step = self.progress.batches_that_stepped
+            step = self.progress.batches_that_stepped - behind
         for logger in self.loggers:
             logger.log_metrics(numbers, step=step)
             logger.save()
@@ -660,9 +664,8 @@ class Trainer:
     @property
     def may_stop_early(self) -> bool:
         """`min_epochs` and `min_steps` are met, so `should_stop` is honoured."""
-        progress = self.progress
-        epochs = progress.epoch >= (self.min_epochs or 0)
-        return epochs and progress.global_step >= (self.min_steps or 0)
+        enough = self.progress.epoch >= (self.min_epochs or 0)
+        return enough and self.progress.global_step >= (self.min_steps or 0)
 
     @property
     def checks_sanity(self) -> bool:

@@ -43,32 +43,25 @@ class Hooks:
     """
 
     def __init__(self, trainer: Trainer, module: Module, callbacks: Sequence[Callback]):
-        self._trainer = trainer
-        self._module = module
-        self._callbacks = callbacks
-        self.table: dict[str, list[Hook]] = {}
-        for name in BATCH_HOOKS:
-            self.table[name] = self._bind(name)
+        self._trainer, self._module, self._callbacks = trainer, module, callbacks
+        self.table = {name: self._bind(name) for name in BATCH_HOOKS}
 
     def _bind(self, name: str) -> list[Hook]:
-        bound = [
-            (callback.after_module, self._of_callback(callback, name))
-            for callback in self._callbacks
-            if is_overridden(callback, name, Callback)
-        ]
-        last = name == "on_train_epoch_end"
-        before = [hook for after_module, hook in bound if not (last and after_module)]
-        after = [hook for after_module, hook in bound if last and after_module]
-        own: list[Hook] = []
-        if name in _ACTIVE or is_overridden(self._module, name, Module):
-            hook = getattr(self._module, name)
-            own = [profile_step(self._trainer, hook, name)] if callable(hook) else []
-        return [*before, *own, *after]
-
-    def _of_callback(self, callback: Callback, name: str) -> Hook:
-        hook = functools.partial(getattr(callback, name), self._trainer, self._module)
-        owner = type(callback).__name__
-        return self._trainer.profiler.wrap(hook, f"[Callback]{owner}.{name}")
+        wrap = self._trainer.profiler.wrap
+        before: list[Hook] = []
+        after: list[Hook] = []
+        for callback in self._callbacks:
+            if is_overridden(callback, name, Callback):
+                hook = getattr(callback, name)
+                bound = functools.partial(hook, self._trainer, self._module)
+                measured = wrap(bound, f"[Callback]{type(callback).__name__}.{name}")
+                last = callback.after_module and name == "on_train_epoch_end"
+                (after if last else before).append(measured)
+        own = getattr(self._module, name, None)
+        overridden = name in _ACTIVE or is_overridden(self._module, name, Module)
+        if overridden and callable(own):
+            before.append(profile_step(self._trainer, own, name))
+        return before + after
 
     def call(self, name: str, *args: Any) -> list[Any]:
         """Call every function of a hook; what is logged inside belongs to it."""

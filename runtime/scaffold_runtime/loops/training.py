@@ -64,21 +64,13 @@ def fit(trainer: Trainer) -> None:
 def is_done(trainer: Trainer) -> bool:
     """A limit is reached, or the run may stop early and was asked to."""
     progress = trainer.progress
-    if _reached(progress.global_step, trainer.max_steps):
-        rank_zero_info(
-            f"`Trainer.fit` stopped: `max_steps={trainer.max_steps}` reached."
-        )
-        return True
-    if _reached(progress.epoch, trainer.max_epochs):
-        rank_zero_info(
-            f"`Trainer.fit` stopped: `max_epochs={trainer.max_epochs}` reached."
-        )
-        return True
+    counts = {"max_steps": progress.global_step, "max_epochs": progress.epoch}
+    for name, count in counts.items():
+        limit = getattr(trainer, name)
+        if -1 < limit <= count:
+            rank_zero_info(f"`Trainer.fit` stopped: `{name}={limit}` reached.")
+            return True
     return trainer.should_stop and trainer.may_stop_early
-
-
-def _reached(count: int, limit: int | None) -> bool:
-    return limit is not None and limit != -1 and count >= limit
 
 
 def train_epoch(trainer: Trainer) -> None:
@@ -93,19 +85,20 @@ def train_epoch(trainer: Trainer) -> None:
     if progress.phase in (Phase.BATCH_DONE, Phase.VALIDATED):
         finish_batch(trainer)
     if progress.phase != Phase.EPOCH_DONE:
-        trainer.skips_epoch = _epoch_is_cut(trainer)
         batches = trainer.profiler.watch(batches, "train_dataloader_next")
         train = trainer.profiler.wrap(train_batch, "run_training_batch")
         for batch, is_last in _with_end(trainer, batches):
-            if trainer.skips_epoch:
+            if (
+                progress.phase == Phase.BATCH_SKIPPED
+                or -1 < trainer.max_steps <= progress.global_step
+                or (trainer.should_stop and trainer.may_stop_early)
+            ):
                 break
             trainer.is_last_batch = is_last
             train(trainer, batch, progress.batch)
             finish_batch(trainer)
             if (trainer.signals.received or trainer.distributed) and must_stop(trainer):
                 save_and_stop(trainer)
-            if trainer.should_stop or -1 < trainer.max_steps <= progress.global_step:
-                trainer.skips_epoch |= _epoch_is_cut(trainer)
         trainer.train_loader.finish(batches, progress.batch)
         progress.phase = Phase.EPOCH_DONE
         trainer.keep_metrics()
@@ -113,13 +106,6 @@ def train_epoch(trainer: Trainer) -> None:
         hooks.call("on_train_epoch_end")
         trainer.keep_metrics()
     finish_epoch(trainer)
-
-
-def _epoch_is_cut(trainer: Trainer) -> bool:
-    """The run ends inside the epoch."""
-    if _reached(trainer.progress.global_step, trainer.max_steps):
-        return True
-    return trainer.should_stop and trainer.may_stop_early
 
 
 def _with_end(trainer: Trainer, batches: Iterator[Any]) -> Iterator[tuple[Any, bool]]:
@@ -131,9 +117,7 @@ def _with_end(trainer: Trainer, batches: Iterator[Any]) -> Iterator[tuple[Any, b
     assert trainer.train_loader is not None
     if trainer.num_training_batches == math.inf:
         return trainer.train_loader.with_end(batches)
-    left = int(trainer.num_training_batches) - trainer.progress.batch
-    if left <= 0:
-        return iter(())
+    left = max(0, int(trainer.num_training_batches) - trainer.progress.batch)
     flags = itertools.chain(itertools.repeat(False, left - 1), (True,))
     return zip(itertools.islice(batches, left), flags, strict=False)
 
@@ -148,7 +132,7 @@ def train_batch(trainer: Trainer, batch: Any, batch_idx: int) -> None:
     table = hooks.table
     if table["on_train_batch_start"]:
         if -1 in hooks.call("on_train_batch_start", batch, batch_idx):
-            trainer.skips_epoch = trainer.is_last_batch = True
+            trainer.is_last_batch = True
             progress.phase = Phase.BATCH_SKIPPED
             progress.batches += 1
             step_schedulers(trainer, "epoch", plateau=False)
@@ -160,7 +144,9 @@ def train_batch(trainer: Trainer, batch: Any, batch_idx: int) -> None:
     )
     trainer.is_stepping = stepping
     if not plan.automatic:
-        outputs = _manual_outputs(run_step(trainer, arguments))
+        trainer.recorder.hook = "training_step"
+        with trainer.engine.autocast():
+            _, outputs = _read_output(trainer, plan.training_step(*arguments))
     elif stepping and plan.by_closure:
         outputs = step_by_closure(trainer, arguments, batch_idx)
     else:
@@ -181,7 +167,9 @@ def train_batch(trainer: Trainer, batch: Any, batch_idx: int) -> None:
         hooks.call("on_train_batch_end", outputs, batch, batch_idx)
     recorder.batch = None
     if stepping and trainer.loggers:
-        log_step(trainer)
+        count, every = progress.batches_that_stepped + 1, trainer.log_every_n_steps
+        if count % every == 0 or trainer.should_stop or trainer.fast_dev_run:
+            trainer.send_metrics(recorder.metrics(on_step=True).log)
 
 
 def forward_backward(
@@ -199,7 +187,7 @@ def forward_backward(
     if isinstance(output, torch.Tensor):
         loss, outputs = output, {"loss": output.detach()}
     else:
-        loss, outputs = _loss_in(trainer, output)
+        loss, outputs = _read_output(trainer, output)
     if loss is not None and trainer.check_finite:
         check_loss(trainer, loss, batch_idx)
     accumulated = trainer.accumulate_grad_batches
@@ -226,45 +214,28 @@ def forward_backward(
     return outputs
 
 
-def run_step(trainer: Trainer, arguments: tuple[Any, ...]) -> Any:
-    """`training_step` in the run's precision."""
-    trainer.recorder.hook = "training_step"
-    with trainer.engine.autocast():
-        return trainer.plan.training_step(*arguments)
-
-
-def _loss_in(trainer: Trainer, output: Any) -> tuple[torch.Tensor | None, Any]:
+def _read_output(trainer: Trainer, output: Any) -> tuple[torch.Tensor | None, Any]:
     """The loss in what `training_step` returned, and the outputs for the hooks."""
-    if output is None:
+    automatic = trainer.plan.automatic
+    if isinstance(output, torch.Tensor):
+        return output, {"loss": output.detach()}
+    if output is None and automatic:
         if trainer.world_size > 1:
             raise MisconfigurationError(
                 "training_step returned None on one of several ranks, which leaves the"
                 " others waiting: return a loss of zero instead."
             )
         rank_zero_warn("training_step returned None: the batch is skipped.")
+    if output is None:
         return None, {}
-    if isinstance(output, Mapping):
-        loss = output.get("loss")
-        if isinstance(loss, torch.Tensor):
-            return loss, {**output, "loss": loss.detach()}
-        raise MisconfigurationError(
-            "training_step returned a dict without a tensor under 'loss': put the loss"
-            " there."
-        )
+    loss = output.get("loss") if isinstance(output, Mapping) else None
+    if automatic and isinstance(loss, torch.Tensor):
+        return loss, {**output, "loss": loss.detach()}
+    if isinstance(output, Mapping) and not automatic:
+        return None, output
     raise MisconfigurationError(
         f"training_step returned a {type(output).__name__}: return the loss as a tensor, a"
-        " dict with 'loss', or None to skip the batch."
-    )
-
-
-def _manual_outputs(output: Any) -> Any:
-    if isinstance(output, torch.Tensor):
-        return {"loss": output.detach()}
-    if output is None or isinstance(output, Mapping):
-        return output or {}
-    raise MisconfigurationError(
-        f"training_step returned a {type(output).__name__}: in manual optimization return a"
-        " tensor, a dict, or None."
+        " dict with a tensor under 'loss', or None to skip the batch."
     )
 
 
@@ -315,11 +286,14 @@ def step_by_closure(
 
 def take_step(trainer: Trainer, optimizer: Optimizer, closure: Closure | None) -> Any:
     """A managed optimizer's step: in manual mode, or from an own `optimizer_step`."""
-    result = None
     if closure is not None and needs_closure(optimizer):
-        result = trainer.engine.step(
-            optimizer, _then_prepare(trainer, optimizer, closure)
-        )
+
+        def prepared() -> Any:
+            result = closure()
+            before_step(trainer, optimizer)
+            return result
+
+        result = trainer.engine.step(optimizer, prepared)
     else:
         result = closure() if closure is not None else None
         before_step(trainer, optimizer)
@@ -328,17 +302,6 @@ def take_step(trainer: Trainer, optimizer: Optimizer, closure: Closure | None) -
         trainer.plan.step(optimizer)
     trainer.progress.global_step += 1
     return result
-
-
-def _then_prepare(trainer: Trainer, optimizer: Optimizer, closure: Closure) -> Closure:
-    """A closure whose gradients are clipped before the optimizer sees them."""
-
-    def prepared() -> Any:
-        result = closure()
-        before_step(trainer, optimizer)
-        return result
-
-    return prepared
 
 
 def finish_batch(trainer: Trainer) -> None:
@@ -361,7 +324,7 @@ def finish_epoch(trainer: Trainer) -> None:
     progress = trainer.progress
     if trainer.lr_scheduler_configs and trainer.is_last_batch:
         step_schedulers(trainer, "epoch", plateau=True)
-    log_epoch(trainer)
+    trainer.send_metrics(trainer.recorder.metrics(on_step=False).log, behind=1)
     trainer.recorder.reset()
     crash_point("training.epoch_end")
     progress.epoch += 1
@@ -373,9 +336,8 @@ def must_stop(trainer: Trainer) -> bool:
     if not trainer.distributed:
         return bool(trainer.signals.received)
     if trainer.is_stepping and not trainer.stop_was_agreed_on:
-        _, trainer.stop_signal = trainer.engine.agree_on_most(
-            0, trainer.signals.received
-        )
+        agree = trainer.engine.agree_on_most
+        _, trainer.stop_signal = agree(0, trainer.signals.received)
     trainer.stop_was_agreed_on = False
     return bool(trainer.stop_signal)
 
@@ -416,11 +378,12 @@ def step_schedulers(trainer: Trainer, interval: str, plateau: bool) -> None:
 def _step_scheduler(trainer: Trainer, config: SchedulerConfig) -> None:
     metric = None
     if config.reduce_on_plateau:
-        metric = trainer.callback_metrics.get(config.monitor or "")
+        metrics = trainer.callback_metrics
+        metric = metrics.get(config.monitor or "")
         if metric is None:
             message = (
                 f"{type(config.scheduler).__name__} monitors {config.monitor!r}, which"
-                f" nothing has logged; logged are {sorted(trainer.callback_metrics)}."
+                f" nothing has logged; logged are {sorted(metrics)}."
             )
             if config.strict:
                 raise MisconfigurationError(message)
@@ -428,20 +391,3 @@ def _step_scheduler(trainer: Trainer, config: SchedulerConfig) -> None:
             return
     trainer.recorder.hook = "lr_scheduler_step"
     trainer.module.lr_scheduler_step(config.scheduler, metric)
-
-
-# --- to the loggers -----------------------------------------------------------------------
-
-
-def log_step(trainer: Trainer) -> None:
-    """Send step values to the loggers, every `log_every_n_steps` batches that stepped."""
-    due = (trainer.progress.batches_that_stepped + 1) % trainer.log_every_n_steps == 0
-    if due or trainer.should_stop or trainer.fast_dev_run:
-        trainer.send_metrics(trainer.recorder.metrics(on_step=True).log)
-
-
-def log_epoch(trainer: Trainer) -> None:
-    """Send epoch values to the loggers, at the x of the epoch's last step."""
-    trainer.progress.batches_that_stepped -= 1
-    trainer.send_metrics(trainer.recorder.metrics(on_step=False).log)
-    trainer.progress.batches_that_stepped += 1
