@@ -24,6 +24,7 @@ from scaffold_runtime.archive import (
 from scaffold_runtime.errors import (
     CheckpointError,
     DamagedCheckpointError,
+    MisconfigurationError,
     UserError,
 )
 from scaffold_runtime.fault import crash_point
@@ -263,3 +264,11 @@ def check_shapes(module: nn.Module, state: Mapping[str, Any], path: str) -> None
                 f"{name} has shape {tuple(saved.shape)} in {path} and {tuple(own.shape)} in"
                 " the model: build the model with the hyperparameters it was saved with."
             )
+
+
+def refuse_pickles(weights_only: bool | None) -> None:
+    """Refuse `weights_only=False`, which would let a checkpoint execute what it likes."""
+    if weights_only is False:
+        raise MisconfigurationError(
+            "weights_only=False is not supported: a checkpoint holds plain data only."
+        )

@@ -9,6 +9,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 from typing_extensions import Self
 
+from scaffold_runtime.checkpoint import refuse_pickles
 from scaffold_runtime.engine import move_batch
 from scaffold_runtime.errors import MisconfigurationError
 from scaffold_runtime.hyperparameters import HasHyperparameters
@@ -148,6 +149,7 @@ class DataModule(DataHooks, HasHyperparameters):
         checkpoint_path: str | os.PathLike[str],
         map_location: Any = "cpu",
         hparams_file: str | os.PathLike[str] | None = None,
+        weights_only: bool | None = None,
         **kwargs: Any,
     ) -> Self:
         """Make a data module from the hyperparameters and state in a checkpoint.
@@ -156,6 +158,7 @@ class DataModule(DataHooks, HasHyperparameters):
             checkpoint_path: the checkpoint.
             map_location: where its tensors go.
             hparams_file: a YAML file whose values come before the saved ones.
+            weights_only: False is refused: nothing in a checkpoint is executed.
             **kwargs: arguments that come before both.
 
         Raises:
@@ -163,6 +166,7 @@ class DataModule(DataHooks, HasHyperparameters):
         """
         from scaffold_runtime.restore import load_datamodule
 
+        refuse_pickles(weights_only)
         return load_datamodule(cls, checkpoint_path, map_location, hparams_file, kwargs)
 
 

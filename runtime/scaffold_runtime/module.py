@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from torch.utils._pytree import tree_map
 from typing_extensions import Self
 
+from scaffold_runtime.checkpoint import refuse_pickles
 from scaffold_runtime.data import DataHooks
 from scaffold_runtime.errors import MisconfigurationError
 from scaffold_runtime.hyperparameters import HasHyperparameters
@@ -389,6 +390,7 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
         map_location: Any = "cpu",
         hparams_file: str | os.PathLike[str] | None = None,
         strict: bool | None = None,
+        weights_only: bool | None = None,
         **kwargs: Any,
     ) -> Self:
         """Make a module from the hyperparameters and weights in a checkpoint.
@@ -398,6 +400,7 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
             map_location: where its tensors go.
             hparams_file: a YAML file whose values come before the saved ones.
             strict: the checkpoint must hold exactly this module's weights.
+            weights_only: False is refused: nothing in a checkpoint is executed.
             **kwargs: arguments that come before both.
 
         Raises:
@@ -405,6 +408,7 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
         """
         from scaffold_runtime.restore import load_module
 
+        refuse_pickles(weights_only)
         return load_module(
             cls, checkpoint_path, map_location, hparams_file, strict, kwargs
         )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import numbers
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +22,12 @@ from scaffold_runtime.callbacks import (
     ProgressBar,
     RichProgressBar,
 )
-from scaffold_runtime.checkpoint import BackgroundWriter, copy_to_cpu, write_checkpoint
+from scaffold_runtime.checkpoint import (
+    BackgroundWriter,
+    copy_to_cpu,
+    refuse_pickles,
+    write_checkpoint,
+)
 from scaffold_runtime.data import DataModule
 from scaffold_runtime.engine import Engine
 from scaffold_runtime.errors import MisconfigurationError
@@ -78,7 +85,7 @@ class Trainer:
         val_check_interval: validate every so many batches, or every share of an epoch.
         check_val_every_n_epoch: validate in every n-th epoch; None counts batches only.
         num_sanity_val_steps: validation batches before training; -1 all.
-        log_every_n_steps: steps between two log lines.
+        log_every_n_steps: steps between two log lines; 0 logs epochs only.
         enable_checkpointing: add a `ModelCheckpoint` where none is given.
         enable_progress_bar: add a progress bar where none is given.
         enable_model_summary: print the model's layers before training.
@@ -92,9 +99,12 @@ class Trainer:
         profiler: `simple`, `advanced`, `pytorch`, or one of `scaffold_runtime.profilers`.
         detect_anomaly: let autograd name the operation that made a NaN; slow.
         barebones: turn everything off that is not the loop, to measure it.
+        plugins: refused; what they change is said by `precision` and `strategy`.
         sync_batchnorm: normalise by the statistics of all ranks' batches together.
         reload_dataloaders_every_n_epochs: ask for loaders anew every so many epochs.
         default_root_dir: folder for logs and checkpoints.
+        enable_autolog_hparams: send saved hyperparameters to the loggers.
+        model_registry: refused; load checkpoints by their path.
         check_finite: stop before a step whose loss, or gradient norm where it is computed,
             is not finite; `"grad"` computes the norm for it.
         on_nonfinite: `stop`, or `skip` the step on all ranks.
@@ -149,31 +159,38 @@ class Trainer:
         profiler: Profiler | str | None = None,
         detect_anomaly: bool = False,
         barebones: bool = False,
+        plugins: None = None,
         sync_batchnorm: bool = False,
         reload_dataloaders_every_n_epochs: int = 0,
         default_root_dir: str | os.PathLike[str] | None = None,
+        enable_autolog_hparams: bool = True,
+        model_registry: None = None,
         check_finite: bool | Literal["grad"] = True,
         on_nonfinite: Literal["stop", "skip"] = "stop",
     ) -> None:
         if barebones:
+            given = locals()
+            for name in _OFF_IN_BAREBONES:
+                _refuse_if(given[name], f"barebones=True turns {name} off: drop one.")
             logger = enable_checkpointing = enable_progress_bar = False
             enable_model_summary = check_finite = False
-            num_sanity_val_steps = 0
+            num_sanity_val_steps = log_every_n_steps = 0
+        _refuse_if(plugins, "plugins=... is not supported: use precision or strategy.")
+        _refuse_if(model_registry, "model_registry=... is not supported: use paths.")
         self.barebones = barebones
         self.engine = Engine(accelerator, strategy, devices, num_nodes, precision)
         self._take_place()
         self.default_root_dir = os.fspath(default_root_dir or os.getcwd())
-        self.fast_dev_run = _count_of_trial(fast_dev_run)
+        self.fast_dev_run = int(fast_dev_run)
         self.max_epochs, self.min_epochs = max_epochs, min_epochs
-        self.max_steps, self.min_steps = max_steps, min_steps
-        self.limit_train_batches = _limit(limit_train_batches, "limit_train_batches")
-        self.limit_val_batches = _limit(limit_val_batches, "limit_val_batches")
-        self.limit_test_batches = _limit(limit_test_batches, "limit_test_batches")
-        self.limit_predict_batches = _limit(
-            limit_predict_batches, "limit_predict_batches"
-        )
+        self.max_steps = -1 if max_steps is None else max_steps
+        self.min_steps = min_steps
+        self.limit_train_batches = _or_all(limit_train_batches)
+        self.limit_val_batches = _or_all(limit_val_batches)
+        self.limit_test_batches = _or_all(limit_test_batches)
+        self.limit_predict_batches = _or_all(limit_predict_batches)
         self.overfit_batches = overfit_batches
-        self.val_check_interval = _share("val_check_interval", val_check_interval)
+        self.val_check_interval = _or_all(val_check_interval)
         self.check_val_every_n_epoch = check_val_every_n_epoch
         sanity = 2 if num_sanity_val_steps is None else num_sanity_val_steps
         self.num_sanity_val_steps = math.inf if sanity == -1 else sanity
@@ -187,10 +204,10 @@ class Trainer:
         self.detect_anomaly = detect_anomaly
         self.sync_batchnorm = sync_batchnorm
         self.reload_dataloaders_every_n_epochs = reload_dataloaders_every_n_epochs
-        self.check_finite = check_finite
-        self.on_nonfinite = on_nonfinite
-        self._check_arguments(max_time)
-        self._apply_trial_run()
+        self.enable_autolog_hparams = enable_autolog_hparams
+        self.check_finite, self.on_nonfinite = check_finite, on_nonfinite
+        self._check_arguments()
+        self._settle_limits(ends_by_time=max_time is not None)
         _set_backends(deterministic, benchmark)
         self.loggers = self._make_loggers(logger)
         self.callbacks = self._make_callbacks(
@@ -214,56 +231,44 @@ class Trainer:
         self.global_rank, self.local_rank = place.rank, place.local_rank
         self.node_rank, self.is_global_zero = place.node_rank, place.rank == 0
 
-    def _check_arguments(self, max_time: object) -> None:
-        """Refuse what contradicts itself, and give epochs their default."""
-        _refuse_unless(
-            self.gradient_clip_algorithm in (None, "norm", "value"),
-            f"gradient_clip_algorithm={self.gradient_clip_algorithm!r} is unknown: use"
-            " 'norm' or 'value'.",
-        )
-        _refuse_unless(
-            isinstance(self.accumulate_grad_batches, int)
-            and self.accumulate_grad_batches >= 1,
-            f"accumulate_grad_batches={self.accumulate_grad_batches!r} must be a whole"
-            " number from 1.",
-        )
-        for name in ("max_epochs", "max_steps"):
+    def _check_arguments(self) -> None:
+        """Refuse what is out of range, and what contradicts itself."""
+        for name, allowed in _CHOICES.items():
+            value, words = getattr(self, name), ", ".join(map(repr, allowed))
+            _refuse_if(value not in allowed, f"{name}={value!r}: use one of {words}.")
+        for name, least in _LEAST.items():
             value = getattr(self, name)
-            _refuse_unless(
-                value is None or value >= -1,
-                f"{name}={value} must be from 0, or -1 for no end.",
+            whole = isinstance(value, numbers.Integral) and int(value) >= least
+            _refuse_if(
+                value is not None and not whole,
+                f"{name}={value!r} must be a whole number from {least}.",
             )
-        _refuse_unless(
-            self.check_finite in (True, False, "grad"),
-            f"check_finite={self.check_finite!r} is unknown: use True, False or 'grad'.",
+        for name in _SHARES:
+            value = getattr(self, name)
+            fits = isinstance(value, (int, float)) and value >= 0
+            _refuse_if(
+                not fits or (isinstance(value, float) and value > 1.0),
+                f"{name}={value!r} must be a number of batches, or a share from 0.0 to 1.0.",
+            )
+        clip, interval = self.gradient_clip_val, self.val_check_interval
+        _refuse_if(
+            clip is not None and not isinstance(clip, (int, float)),
+            f"gradient_clip_val={clip!r} must be a number.",
         )
-        _refuse_unless(
-            self.on_nonfinite in ("stop", "skip"),
-            f"on_nonfinite={self.on_nonfinite!r} is unknown: use 'stop' or 'skip'.",
+        _refuse_if(
+            "://" in self.default_root_dir,
+            f"default_root_dir={self.default_root_dir!r} is no local folder: mount it.",
         )
-        _refuse_unless(
-            self.check_val_every_n_epoch is not None
-            or isinstance(self.val_check_interval, int)
-            or self.val_check_interval == 1.0,
+        _refuse_if(
+            self.check_val_every_n_epoch is None
+            and not (isinstance(interval, int) or interval == 1.0),
             "check_val_every_n_epoch=None counts batches across epochs, so"
-            f" val_check_interval={self.val_check_interval} must be a whole number.",
+            f" val_check_interval={interval} must be a whole number.",
         )
-        if self.min_epochs is None and self.min_steps is not None:
-            self.min_epochs = 1
-        if self.max_epochs is None:
-            if self.max_steps == -1 and max_time is None and not self.fast_dev_run:
-                rank_zero_warn(
-                    f"max_epochs is not set: training runs for {DEFAULT_EPOCHS} epochs; -1"
-                    " trains without an end."
-                )
-                self.max_epochs = DEFAULT_EPOCHS
-            else:
-                self.max_epochs = -1
 
-    def _apply_trial_run(self) -> None:
-        """`fast_dev_run` and `overfit_batches` are settings of many arguments at once."""
-        batches = self.fast_dev_run
-        if batches:
+    def _settle_limits(self, ends_by_time: bool) -> None:
+        """What arguments say of each other: trial runs, and the default of epochs."""
+        if batches := self.fast_dev_run:
             rank_zero_info(
                 f"fast_dev_run: {batches} batch(es) of every stage, no logs, no checkpoints."
             )
@@ -271,8 +276,19 @@ class Trainer:
             self.limit_test_batches = self.limit_predict_batches = batches
             self.max_steps, self.max_epochs, self.num_sanity_val_steps = batches, 1, 0
             self.val_check_interval, self.check_val_every_n_epoch = 1.0, 1
+            self.log_every_n_steps = 1
         if self.overfit_batches:
             self.limit_train_batches = self.limit_val_batches = self.overfit_batches
+        if self.min_epochs is None and self.min_steps is not None:
+            self.min_epochs = 1
+        if self.max_epochs is None:
+            has_end = self.max_steps != -1 or ends_by_time
+            self.max_epochs = -1 if has_end else DEFAULT_EPOCHS
+            if not has_end:
+                rank_zero_warn(
+                    f"max_epochs is not set: training runs for {DEFAULT_EPOCHS} epochs; -1"
+                    " trains without an end."
+                )
 
     def _make_loggers(
         self, given: Logger | Iterable[Logger] | bool | None
@@ -350,34 +366,18 @@ class Trainer:
         self.test_loaders: list[EpochLoader] = []
         self.predict_loaders: list[EpochLoader] = []
         self._kept = Metrics({}, {}, {})
-        self.forget_loaders()
-        self.reset_step()
+        self.reset()
 
-    def close_loaders(self) -> None:
-        """End the data workers that outlive an epoch."""
-        for loader in self.loaders_in_use():
-            loader.close()
-
-    def loaders_in_use(self) -> list[EpochLoader]:
-        """Every loader of the run."""
-        train = [self.train_loader] if self.train_loader is not None else []
-        return train + self.val_loaders + self.test_loaders + self.predict_loaders
-
-    def forget_loaders(self) -> None:
-        """Every fit asks for its loaders anew."""
+    def reset(self) -> None:
+        """Every fit asks for its loaders anew, and knows of no batch before."""
         self.train_loader: EpochLoader | None = None
         self.val_loaders: list[EpochLoader] = []
         self.num_val_batches: list[int | float] = []
         self.val_check_batch: int | float = math.inf
         self.loaded_train_at = 0
         self.loaded_val_at = -math.inf
-        self.enable_validation = False
-
-    def reset_step(self) -> None:
-        """What one batch tells the next."""
-        self.is_last_batch = self.validation_due = False
-        self.is_stepping = True
-        self.shows_epoch = False
+        self.enable_validation = self.is_last_batch = self.validation_due = False
+        self.is_stepping, self.shows_epoch = True, False
         self.nonfinite = ""
         self.verdict: DelayedVerdict | None = None
         self.gradient_norm: torch.Tensor | None = None
@@ -394,6 +394,7 @@ class Trainer:
         val_dataloaders: Any = None,
         datamodule: DataModule | None = None,
         ckpt_path: str | os.PathLike[str] | None = None,
+        weights_only: bool | None = None,
     ) -> None:
         """Train.
 
@@ -403,10 +404,12 @@ class Trainer:
             val_dataloaders: an iterable of batches or a list of them.
             datamodule: a data module, in place of the loaders.
             ckpt_path: a checkpoint to go on from: a path, `last` or `best`.
+            weights_only: False is refused: nothing in a checkpoint is executed.
 
         Raises:
             UserError: something cannot work; the message says what to do.
         """
+        refuse_pickles(weights_only)
         if isinstance(train_dataloaders, DataModule):
             train_dataloaders, datamodule = None, train_dataloaders
         given = {"train": train_dataloaders, "validate": val_dataloaders}
@@ -420,6 +423,7 @@ class Trainer:
         ckpt_path: str | os.PathLike[str] | None = None,
         verbose: bool = True,
         datamodule: DataModule | None = None,
+        weights_only: bool | None = None,
     ) -> list[dict[str, float]]:
         """Run the validation loaders once.
 
@@ -430,10 +434,12 @@ class Trainer:
                 model and path it is `best`.
             verbose: print the metrics.
             datamodule: a data module, in place of the loaders.
+            weights_only: as for `fit`.
 
         Returns:
             The metrics of each loader.
         """
+        refuse_pickles(weights_only)
         return self._evaluate(
             TrainerFn.VALIDATING, model, dataloaders, datamodule, ckpt_path, verbose
         )
@@ -445,8 +451,10 @@ class Trainer:
         ckpt_path: str | os.PathLike[str] | None = None,
         verbose: bool = True,
         datamodule: DataModule | None = None,
+        weights_only: bool | None = None,
     ) -> list[dict[str, float]]:
         """Run the test loaders once; arguments and result as for `validate`."""
+        refuse_pickles(weights_only)
         return self._evaluate(
             TrainerFn.TESTING, model, dataloaders, datamodule, ckpt_path, verbose
         )
@@ -458,6 +466,7 @@ class Trainer:
         datamodule: DataModule | None = None,
         return_predictions: bool | None = None,
         ckpt_path: str | os.PathLike[str] | None = None,
+        weights_only: bool | None = None,
     ) -> list[Any] | None:
         """Predict every batch.
 
@@ -467,11 +476,13 @@ class Trainer:
             datamodule: a data module, in place of the loaders.
             return_predictions: False keeps nothing, for a callback that writes.
             ckpt_path: a checkpoint whose weights to use; without model and path `best`.
+            weights_only: as for `fit`.
 
         Returns:
             What `predict_step` returned for each batch, on the CPU; a list of such lists
             for several loaders; None with `return_predictions=False`.
         """
+        refuse_pickles(weights_only)
         keep, fn = return_predictions is not False, TrainerFn.PREDICTING
         found = self._evaluate(fn, model, dataloaders, datamodule, ckpt_path, keep=keep)
         if not keep:
@@ -495,6 +506,22 @@ class Trainer:
         if verbose and self.is_global_zero:
             evaluation.print_results(results, fn.value)
         return results
+
+    @contextmanager
+    def init_module(self, empty_init: bool | None = None) -> Iterator[None]:
+        """Inside, parameters are made on the run's device, in its precision.
+
+        Raises:
+            MisconfigurationError: `empty_init` is True.
+        """
+        _refuse_if(empty_init, "empty_init is not supported: use torch.device('meta').")
+        before = torch.get_default_dtype()
+        torch.set_default_dtype(self.engine.precision.dtype)
+        try:
+            with self.engine.device:
+                yield
+        finally:
+            torch.set_default_dtype(before)
 
     def print(self, *args: Any, **kwargs: Any) -> None:
         """Print on rank 0, without tearing the progress bar."""
@@ -534,7 +561,9 @@ class Trainer:
     def save_checkpoint(
         self,
         filepath: str | os.PathLike[str],
-        weights_only: bool = False,
+        weights_only: bool | None = False,
+        storage_options: None = None,
+        *,
         writer: BackgroundWriter | None = None,
     ) -> None:
         """Write a checkpoint of the run; every rank must call it.
@@ -542,16 +571,18 @@ class Trainer:
         Args:
             filepath: the file.
             weights_only: leave out optimizers, schedulers and callbacks.
+            storage_options: refused; checkpoints are local files.
             writer: who writes a copy of the state while training goes on.
 
         Raises:
             CheckpointError: it could not be written; what was there before is unharmed.
             MisconfigurationError: there is no module yet.
         """
-        if self.module is None:
-            raise MisconfigurationError(
-                "There is nothing to save before fit, validate, test or predict has run."
-            )
+        _refuse_if(storage_options, "storage_options is not supported: mount a folder.")
+        _refuse_if(
+            self.module is None,
+            "There is nothing to save before fit, validate, test or predict has run.",
+        )
         settle(self)
 
         def write() -> None:
@@ -560,7 +591,7 @@ class Trainer:
                 self.lock.acquire(self.checkpoint_folder())
 
         with self.profiler.profile("save_checkpoint"):
-            content = resume.collect(self, weights_only)
+            content = resume.collect(self, bool(weights_only))
             if writer is None:
                 self.engine.on_rank_zero(write)
             elif self.is_global_zero:
@@ -666,6 +697,12 @@ class Trainer:
         """`min_epochs` and `min_steps` are met, so `should_stop` is honoured."""
         enough = self.progress.epoch >= (self.min_epochs or 0)
         return enough and self.progress.global_step >= (self.min_steps or 0)
+
+    @property
+    def logs_step(self) -> bool:
+        """This step's values go to the loggers."""
+        count, every = self.progress.batches_that_stepped + 1, self.log_every_n_steps
+        return every > 0 and (count % every == 0 or self.should_stop)
 
     @property
     def checks_sanity(self) -> bool:
@@ -814,37 +851,49 @@ class Trainer:
 # --- the constructor's small parts --------------------------------------------------------
 
 
-def _refuse_unless(condition: bool, message: str) -> None:
-    if not condition:
+# What arguments may be: words, the least of a number, shares of an epoch.
+_CHOICES: dict[str, tuple[Any, ...]] = {
+    "gradient_clip_algorithm": (None, "norm", "value"),
+    "check_finite": (True, False, "grad"),
+    "on_nonfinite": ("stop", "skip"),
+}
+_LEAST = {
+    "max_epochs": -1,
+    "max_steps": -1,
+    "fast_dev_run": 0,
+    "log_every_n_steps": 0,
+    "reload_dataloaders_every_n_epochs": 0,
+    "accumulate_grad_batches": 1,
+    "check_val_every_n_epoch": 1,
+}
+_OFF_IN_BAREBONES = (
+    "enable_checkpointing",
+    "logger",
+    "enable_progress_bar",
+    "log_every_n_steps",
+    "enable_model_summary",
+    "num_sanity_val_steps",
+    "fast_dev_run",
+    "detect_anomaly",
+    "profiler",
+)
+_SHARES = (
+    "limit_train_batches",
+    "limit_val_batches",
+    "limit_test_batches",
+    "limit_predict_batches",
+    "overfit_batches",
+    "val_check_interval",
+)
+
+
+def _refuse_if(condition: object, message: str) -> None:
+    if condition:
         raise MisconfigurationError(message)
 
 
-def _count_of_trial(fast_dev_run: int | bool) -> int:
-    _refuse_unless(
-        fast_dev_run >= 0,
-        f"fast_dev_run={fast_dev_run} must be True, False, or a number of batches.",
-    )
-    return int(fast_dev_run)
-
-
-def _limit(limit: int | float | None, name: str) -> int | float:
-    """A number of batches, or a share of them; None is all."""
-    return 1.0 if limit is None else _share(name, limit)
-
-
-def _share(name: str, value: int | float | None) -> int | float:
-    """A whole number from 0, or a share from 0 to 1.
-
-    Raises:
-        MisconfigurationError: it is neither.
-    """
-    if value is None:
-        return 1.0
-    fits = value >= 0 and (isinstance(value, int) or value <= 1.0)
-    _refuse_unless(
-        fits, f"{name}={value} must be a share from 0.0 to 1.0, or a number of batches."
-    )
-    return value
+def _or_all(limit: int | float | None) -> int | float:
+    return 1.0 if limit is None else limit
 
 
 def _set_backends(

@@ -4,6 +4,7 @@ import csv
 import re
 from datetime import timedelta
 
+import lightning
 import pytest
 import torch
 from torch import nn
@@ -225,6 +226,96 @@ def test_barebones_turns_off_what_is_not_the_loop(net, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "argument",
+    [
+        {"enable_checkpointing": True},
+        {"logger": True},
+        {"enable_progress_bar": True},
+        {"log_every_n_steps": 1},
+        {"enable_model_summary": True},
+        {"num_sanity_val_steps": 1},
+        {"fast_dev_run": True},
+        {"detect_anomaly": True},
+        {"profiler": "simple"},
+    ],
+    ids=lambda argument: next(iter(argument)),
+)
+def test_barebones_refuses_what_it_turns_off_as_lightning_does(argument):
+    arguments = {"accelerator": "cpu", "barebones": True, "max_epochs": 1, **argument}
+    for library in (L, lightning):
+        with pytest.raises(ValueError, match=next(iter(argument))):
+            library.Trainer(**arguments)
+
+
+def test_barebones_records_nothing_and_says_so(net):
+    trainer = L.Trainer(accelerator="cpu", barebones=True, max_epochs=1)
+    with pytest.warns(UserWarning, match="barebones"):
+        trainer.fit(net())
+    assert trainer.callback_metrics == {}
+
+
+def test_no_step_is_logged_every_zero_steps(net, make_trainer, tmp_path):
+    logger = CSVLogger(tmp_path, name="csv")
+    trainer = make_trainer(logger=logger, max_epochs=1, log_every_n_steps=0)
+    trainer.fit(net())
+    with open(tmp_path / "csv" / "version_0" / "metrics.csv") as file:
+        assert set(next(csv.reader(file))) == {"epoch", "step", "val_loss"}
+
+
+def test_hyperparameters_are_logged_unless_told_not_to(make_trainer, net, tmp_path):
+    class Saving(net):
+        def __init__(self, width=3):
+            super().__init__()
+            self.save_hyperparameters()
+
+    for logged in (True, False):
+        logger = CSVLogger(tmp_path, name=str(logged))
+        make_trainer(
+            logger=logger,
+            max_epochs=1,
+            log_every_n_steps=1,
+            enable_autolog_hparams=logged,
+        ).fit(Saving())
+        file = tmp_path / str(logged) / "version_0" / "hparams.yaml"
+        assert (file.is_file() and "width: 3" in file.read_text()) == logged
+
+
+def test_modules_are_made_in_the_runs_precision(make_trainer):
+    trainer = make_trainer(precision="64-true", max_epochs=1)
+    with trainer.init_module():
+        layer = nn.Linear(2, 2)
+    assert layer.weight.dtype is torch.float64
+    assert torch.get_default_dtype() is torch.float32
+    with (
+        pytest.raises(L.MisconfigurationError, match="meta"),
+        trainer.init_module(True),
+    ):
+        pass
+
+
+def test_the_trainer_prints_on_rank_zero(make_trainer, capsys):
+    trainer = make_trainer(max_epochs=1)
+    trainer.print("a", "b", sep="-")
+    assert capsys.readouterr().out == "a-b\n"
+    trainer.is_global_zero = False
+    trainer.print("c")
+    assert capsys.readouterr().out == ""
+
+
+def test_what_a_checkpoint_may_not_do_is_refused(net, make_trainer, tmp_path):
+    trainer, model = make_trainer(max_epochs=1), net()
+    for door in (trainer.fit, trainer.validate, trainer.test, trainer.predict):
+        with pytest.raises(L.MisconfigurationError, match="weights_only=False"):
+            door(model, weights_only=False)
+    trainer.fit(model, weights_only=True)
+    trainer.save_checkpoint(tmp_path / "x.ckpt")
+    with pytest.raises(L.MisconfigurationError, match="weights_only=False"):
+        net.load_from_checkpoint(tmp_path / "x.ckpt", weights_only=False)
+    with pytest.raises(L.MisconfigurationError, match="storage_options"):
+        trainer.save_checkpoint(tmp_path / "x.ckpt", storage_options={"key": "secret"})
+
+
 def test_estimated_steps_count_accumulation_and_limits(net, make_trainer):
     estimates = {}
 
@@ -392,6 +483,14 @@ ONE_SENTENCE = re.compile(r"[^\n]+[.]")
         ({"fast_dev_run": -1}, "fast_dev_run=-1"),
         ({"on_nonfinite": "ignore"}, "'skip'"),
         ({"profiler": "nothing"}, "nothing"),
+        ({"plugins": [object()]}, "precision or strategy"),
+        ({"model_registry": "mine"}, "model_registry"),
+        ({"gradient_clip_val": "1"}, "gradient_clip_val='1'"),
+        ({"check_val_every_n_epoch": 0}, "check_val_every_n_epoch=0"),
+        ({"reload_dataloaders_every_n_epochs": -1}, "every_n_epochs=-1"),
+        ({"log_every_n_steps": -1}, "log_every_n_steps=-1"),
+        ({"overfit_batches": -1}, "overfit_batches=-1"),
+        ({"default_root_dir": "s3://bucket/runs"}, "local folder"),
         ({"strategy": "deepspeed"}, "fsdp"),
     ],
 )

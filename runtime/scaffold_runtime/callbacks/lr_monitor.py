@@ -74,8 +74,7 @@ class LearningRateMonitor(Callback):
 
     def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
         """Log what changes by step, at the steps that are logged at all."""
-        due = (trainer.batches_that_stepped + 1) % trainer.log_every_n_steps == 0
-        if self.logging_interval != "epoch" and (due or trainer.should_stop):
+        if self.logging_interval != "epoch" and trainer.logs_step:
             self._log(trainer, "step")
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: Module) -> None:

@@ -426,8 +426,7 @@ class ModelCheckpoint(Checkpoint):
 
     def _save_checkpoint(self, trainer: Trainer, filepath: str) -> None:
         """Write the file and tell the loggers."""
-        writer = () if self._writer is None else (self._writer,)
-        trainer.save_checkpoint(filepath, self.save_weights_only, *writer)
+        trainer.save_checkpoint(filepath, self.save_weights_only, writer=self._writer)
         self._last_global_step_saved = trainer.global_step
         self._last_checkpoint_saved = filepath
         for logger in trainer.loggers if trainer.is_global_zero else ():

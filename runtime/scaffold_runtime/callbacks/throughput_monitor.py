@@ -88,8 +88,8 @@ class ThroughputMonitor(Callback):
             return
         last, training = self._readings[stage][-1], stage == "train"
         x = trainer.batches_that_stepped if training else int(last["batches"]) + 1
-        counts = trainer.is_stepping or not training
-        due = counts and (x + training) % trainer.log_every_n_steps == 0
+        every = trainer.log_every_n_steps if trainer.is_stepping or not training else 0
+        due = every > 0 and (x + training) % every == 0
         if due and engine.device.type == "cuda":
             torch.cuda.synchronize(engine.device)
         with torch.no_grad():

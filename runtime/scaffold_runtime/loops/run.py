@@ -16,6 +16,7 @@ from scaffold_runtime.checkpoint import remove_staged
 from scaffold_runtime.data import DataModule
 from scaffold_runtime.errors import MisconfigurationError, UserError
 from scaffold_runtime.launch import leave_if_stopped, rank_zero_info
+from scaffold_runtime.loader import EpochLoader
 from scaffold_runtime.loops import loading, resume, search, training
 from scaffold_runtime.loops.finite import make_verdict
 from scaffold_runtime.loops.hooks import Hooks
@@ -73,7 +74,8 @@ def running(
         finally:
             trainer.profiler.describe()
             trainer.profiler.teardown(fn.value)
-            trainer.close_loaders()
+            for loader in _loaders(trainer):
+                loader.close()
             trainer.lock.release()
 
 
@@ -124,8 +126,7 @@ def _set_up(
     _prepare_data(trainer)
     trainer.leave_loop()
     if fitting:
-        trainer.forget_loaders()
-        trainer.reset_step()
+        trainer.reset()
     stage = fn.value
     _call_setup(trainer, stage)
     if fitting:
@@ -241,7 +242,7 @@ def _log_hyperparameters(trainer: Trainer) -> None:
                 )
             merged[key] = value
     for logger in trainer.loggers:
-        if owners:
+        if owners and trainer.enable_autolog_hparams:
             logger.log_hyperparams(mask(merged))
         logger.log_graph(trainer.module)
         logger.save()
@@ -276,9 +277,15 @@ def _interrupt(trainer: Trainer, interruption: BaseException) -> None:
     sys.exit(code)
 
 
+def _loaders(trainer: Trainer) -> list[EpochLoader]:
+    """Every loader of the run."""
+    train = [trainer.train_loader] if trainer.train_loader is not None else []
+    return train + trainer.val_loaders + trainer.test_loaders + trainer.predict_loaders
+
+
 def _lost_samples(trainer: Trainer, error: BaseException) -> UserError | None:
     """What a data worker that died took with it, if that is the error."""
-    found = [loader.lost_samples(error) for loader in trainer.loaders_in_use()]
+    found = [loader.lost_samples(error) for loader in _loaders(trainer)]
     return next(filter(None, found), None) if isinstance(error, RuntimeError) else None
 
 

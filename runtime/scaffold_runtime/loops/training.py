@@ -166,10 +166,8 @@ def train_batch(trainer: Trainer, batch: Any, batch_idx: int) -> None:
     if table["on_train_batch_end"]:
         hooks.call("on_train_batch_end", outputs, batch, batch_idx)
     recorder.batch = None
-    if stepping and trainer.loggers:
-        count, every = progress.batches_that_stepped + 1, trainer.log_every_n_steps
-        if count % every == 0 or trainer.should_stop or trainer.fast_dev_run:
-            trainer.send_metrics(recorder.metrics(on_step=True).log)
+    if stepping and trainer.loggers and trainer.logs_step:
+        trainer.send_metrics(recorder.metrics(on_step=True).log)
 
 
 def forward_backward(

@@ -109,7 +109,7 @@ def test_hooks_and_commands_can_be_overridden(command):
         ("before", 0),
         ("after", 4),
         ("classes", False),
-        ("validate", ["ckpt_path", "datamodule", "verbose"]),
+        ("validate", ["ckpt_path", "datamodule", "verbose", "weights_only"]),
     ]
 
 

@@ -156,5 +156,5 @@ def test_no_checkpoint_is_written_of_a_bad_state(tmp_path):
 
 
 def test_an_unknown_word_is_refused(tmp_path):
-    with pytest.raises(L.errors.MisconfigurationError, match="True, False or 'grad'"):
+    with pytest.raises(L.errors.MisconfigurationError, match="True, False, 'grad'"):
         fit(tmp_path, check_finite="gradient")
