@@ -426,7 +426,7 @@ class ModelCheckpoint(Checkpoint):
 
     def _save_checkpoint(self, trainer: Trainer, filepath: str) -> None:
         """Write the file and tell the loggers."""
-        writer = {"writer": self._writer} if self._writer else {}
+        writer: dict[str, Any] = {"writer": self._writer} if self._writer else {}
         trainer.save_checkpoint(filepath, self.save_weights_only, **writer)
         self._last_global_step_saved = trainer.global_step
         self._last_checkpoint_saved = filepath
