@@ -73,8 +73,8 @@ class BasePredictionWriter(Callback):
         Args:
             trainer: the trainer.
             pl_module: the module.
-            predictions: on the CPU, one list per loader with one item per batch.
-            batch_indices: the same of the samples' positions in the data set.
+            predictions: on the CPU, one per batch; for several loaders, lists of them.
+            batch_indices: the samples' positions in the data set, by loader and batch.
         """
         raise NotImplementedError
 
@@ -107,5 +107,5 @@ class BasePredictionWriter(Callback):
     def on_predict_epoch_end(self, trainer: Trainer, pl_module: Module) -> None:
         """Write what was kept."""
         if self.interval != "batch":
-            kept = (self._predictions, self._indices)
-            self.write_on_epoch_end(trainer, pl_module, *kept)
+            found = self._predictions if len(self._order) > 1 else self._predictions[0]
+            self.write_on_epoch_end(trainer, pl_module, found, self._indices)

@@ -104,9 +104,13 @@ class ThroughputMonitor(Callback):
         self._readings[stage].append(reading)
         if due and trainer.is_global_zero:
             found = self._compute(self._readings[stage], trainer.world_size)
-            named = {f"{stage}{self.separator}{name}": v for name, v in found.items()}
-            for logger in trainer.loggers:
-                logger.log_metrics(named, step=x)
+            named = {
+                f"{stage}{self.separator}{name}": torch.tensor(
+                    value, dtype=torch.float64
+                )
+                for name, value in found.items()
+            }
+            trainer.send_metrics(named, step=None if training else x)
 
     on_validation_batch_end = on_train_batch_end  # type: ignore[assignment]
     on_test_batch_end = on_train_batch_end  # type: ignore[assignment]

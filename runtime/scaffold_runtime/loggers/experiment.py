@@ -10,7 +10,12 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from scaffold_runtime.errors import MisconfigurationError
-from scaffold_runtime.loggers.logger import Logger, rank_zero_experiment
+from scaffold_runtime.launch import rank_zero_warn
+from scaffold_runtime.loggers.logger import (
+    DummyExperiment,
+    Logger,
+    rank_zero_experiment,
+)
 
 
 class ExperimentLogger(Logger):
@@ -42,9 +47,19 @@ class ExperimentLogger(Logger):
     @property
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """What records, on rank 0; begun when it is first asked for."""
+        """What records, on rank 0; begun when it is first asked for.
+
+        Where it cannot begin, say because its server is away, it is one that does nothing.
+        """
         if self._experiment is None:
-            self._experiment = self._begin()
+            try:
+                self._experiment = self._begin()
+            except Exception as error:
+                self._experiment = DummyExperiment()
+                rank_zero_warn(
+                    f"{type(self).__name__} could not begin, and the run goes on without"
+                    f" its records ({type(error).__name__}: {error})."
+                )
         return self._experiment
 
     @abstractmethod

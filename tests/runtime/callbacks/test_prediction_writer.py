@@ -39,7 +39,7 @@ def test_gives_predictions_with_their_indices(net, make_trainer):
     ]
     ((predictions, indices),) = writer.epochs
     for written, ((prediction, _, _, _), out) in zip(
-        predictions[0], zip(writer.batches, returned, strict=True), strict=True
+        predictions, zip(writer.batches, returned, strict=True), strict=True
     ):
         assert torch.equal(written, prediction) and torch.equal(written, out)
     assert [index for batch in indices[0] for index in batch] == list(range(32))

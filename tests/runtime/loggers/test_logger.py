@@ -1,8 +1,10 @@
 import copy
 import warnings
+from pathlib import Path
 
 import pytest
 
+from scaffold_runtime import loggers
 from scaffold_runtime.errors import MisconfigurationError
 from scaffold_runtime.loggers import DummyLogger, Logger
 
@@ -43,6 +45,28 @@ def test_two_failing_loggers_warn_each():
 def test_what_the_user_can_put_right_is_raised():
     with pytest.raises(MisconfigurationError, match="give a token"):
         Broken().log_hyperparams({})
+
+
+@pytest.mark.parametrize("kind", ["CSVLogger", "TensorBoardLogger", "MLFlowLogger"])
+def test_a_logger_that_cannot_begin_does_not_end_the_run(
+    make_trainer, net, tmp_path, kind
+):
+    blocked, fine = tmp_path / "a file", loggers.CSVLogger(tmp_path / "fine")
+    blocked.write_text("where the folder would be")
+    place = {"tracking_uri": "ftp://nowhere"} if kind == "MLFlowLogger" else {}
+    first = place or {"save_dir": blocked / "runs"}
+    logger = getattr(loggers, kind)(**first)
+
+    class Draws(net):
+        def on_train_epoch_end(self):
+            self.logger.experiment.add_figure("a", None)
+
+    trainer = make_trainer(logger=[logger, fine], max_epochs=1)
+    with pytest.warns(UserWarning, match=f"{kind} could not begin") as warned:
+        trainer.fit(Draws())
+    assert len([w for w in warned if "could not begin" in str(w.message)]) == 1
+    trainer.test(Draws())
+    assert "val_loss" in Path(fine.log_dir, "metrics.csv").read_text()
 
 
 def test_a_dummy_logger_takes_any_call():
