@@ -51,10 +51,15 @@ def translate_word(word: str) -> str:
 
 
 def counterpart(path: str) -> str | None:
-    """The class of ours that has the name of Lightning's, None without one."""
+    """The class of ours that has the name of Lightning's, None without one.
+
+    Raises:
+        NotProvidedError: there is something else to use in its place.
+    """
     name = path.rpartition(".")[2]
-    doors = (door for door in DOORS if name in import_module(door).__all__)
-    return next((f"{door}.{name}" for door in doors), None)
+    doors = [door for door in DOORS if hasattr(import_module(door), name)]
+    found = (door for door in doors if name in import_module(door).__all__)
+    return next((f"{door}.{name}" for door in found), None)
 
 
 def import_all_names() -> None:

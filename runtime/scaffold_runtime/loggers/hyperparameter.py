@@ -9,8 +9,6 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 PLAIN = (bool, int, float, str)
 
 
@@ -73,6 +71,5 @@ def plain(value: Any) -> Any:
         return {str(key): plain(item) for key, item in as_dict(value).items()}
     if isinstance(value, (list, tuple, set)):
         return [plain(item) for item in value]
-    if isinstance(value, Tensor) or hasattr(value, "tolist"):
-        return value.tolist()
-    return str(value)
+    array = hasattr(value, "tolist") and not isinstance(value, type)
+    return value.tolist() if array else str(value)

@@ -47,8 +47,10 @@ def test_lightning_s_classes_are_ours_by_name(theirs, ours):
 
 
 def test_a_class_without_counterpart_is_refused_by_name(refusal):
-    path = "lightning.pytorch.callbacks.DeviceStatsMonitor"
+    path = "lightning.pytorch.callbacks.Nowhere"
     assert f"{path} has no counterpart" in refusal(f"--trainer.callbacks+={path}")
+    known = "lightning.pytorch.callbacks.DeviceStatsMonitor"
+    assert "use ThroughputMonitor" in refusal(f"--trainer.callbacks+={known}")
 
 
 @pytest.fixture
