@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Train on machines of a SLURM cluster; a job that is preempted goes on where it was:
+# Train on machines of a SLURM cluster; a job that is preempted, or whose time is
+# up, is run again and goes on where it was:
 #   sbatch launch/{{ name }}.sh [arguments of train.py fit]
 #SBATCH --job-name={{ project }}
 #SBATCH --nodes={{ nodes }}
@@ -8,10 +9,13 @@
 #SBATCH --cpus-per-task={{ 4 * gpus }}
 #SBATCH --time={{ hours }}:00:00
 #SBATCH --requeue
+# Two minutes before the time is up: save, and ask to be run again.
+#SBATCH --signal=USR1@120
 #SBATCH --open-mode=append
 set -euo pipefail
 cd "$SLURM_SUBMIT_DIR"
 first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+export TORCHELASTIC_SIGNALS_TO_HANDLE=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1
 resume=()
 if [ "${SLURM_RESTART_COUNT:-0}" -gt 0 ] &&
   compgen -G "runs/*/checkpoints/*" > /dev/null; then
