@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -16,12 +17,15 @@ from torch.optim import Optimizer
 
 from scaffold_runtime.callback import Callback
 from scaffold_runtime.callbacks import (
+    Checkpoint,
     EarlyStopping,
     ModelCheckpoint,
     ModelSummary,
     ProgressBar,
     RichProgressBar,
+    Timer,
 )
+from scaffold_runtime.callbacks.timer import in_seconds
 from scaffold_runtime.checkpoint import (
     BackgroundWriter,
     copy_to_cpu,
@@ -42,17 +46,9 @@ from scaffold_runtime.loops.run import running
 from scaffold_runtime.loops.step_plan import StepPlan
 from scaffold_runtime.metrics import MetricRecorder, Metrics
 from scaffold_runtime.module import Module
-from scaffold_runtime.optimization import (
-    ManagedOptimizer,
-    SchedulerConfig,
-)
+from scaffold_runtime.optimization import ManagedOptimizer, SchedulerConfig
 from scaffold_runtime.profilers import Profiler, make_profiler
-from scaffold_runtime.progress import (
-    FitProgress,
-    TrainerFn,
-    TrainerState,
-    TrainerStatus,
-)
+from scaffold_runtime.progress import FitProgress, TrainerFn, TrainerState
 from scaffold_runtime.stops import StopSignals
 from scaffold_runtime.strategies import Strategy
 
@@ -82,7 +78,8 @@ class Trainer:
         limit_test_batches: the same for test.
         limit_predict_batches: the same for prediction.
         overfit_batches: train and validate on so many batches, always the same ones.
-        val_check_interval: validate every so many batches, or every share of an epoch.
+        val_check_interval: validate every so many batches, every share of an epoch, or
+            whenever so much time has passed, given as for `max_time`.
         check_val_every_n_epoch: validate in every n-th epoch; None counts batches only.
         num_sanity_val_steps: validation batches before training; -1 all.
         log_every_n_steps: steps between two log lines; 0 logs epochs only.
@@ -142,7 +139,9 @@ class Trainer:
         limit_test_batches: int | float | None = None,
         limit_predict_batches: int | float | None = None,
         overfit_batches: int | float = 0.0,
-        val_check_interval: int | float | None = None,
+        val_check_interval: (
+            int | float | str | timedelta | dict[str, int] | None
+        ) = None,
         check_val_every_n_epoch: int | None = 1,
         num_sanity_val_steps: int | None = None,
         log_every_n_steps: int | None = None,
@@ -183,6 +182,7 @@ class Trainer:
         self.default_root_dir = os.fspath(default_root_dir or os.getcwd())
         self.fast_dev_run = int(fast_dev_run)
         self.max_epochs, self.min_epochs = max_epochs, min_epochs
+        self._ends_by_time = max_time is not None
         self.max_steps = -1 if max_steps is None else max_steps
         self.min_steps = min_steps
         self.limit_train_batches = _or_all(limit_train_batches)
@@ -190,14 +190,15 @@ class Trainer:
         self.limit_test_batches = _or_all(limit_test_batches)
         self.limit_predict_batches = _or_all(limit_predict_batches)
         self.overfit_batches = overfit_batches
-        self.val_check_interval = _or_all(val_check_interval)
+        self.val_check_interval = _time_or_batches(val_check_interval)
         self.check_val_every_n_epoch = check_val_every_n_epoch
         sanity = 2 if num_sanity_val_steps is None else num_sanity_val_steps
         self.num_sanity_val_steps = math.inf if sanity == -1 else sanity
         self.log_every_n_steps = 50 if log_every_n_steps is None else log_every_n_steps
         self.accumulate_grad_batches = accumulate_grad_batches
         self.gradient_clip_val = gradient_clip_val
-        self.gradient_clip_algorithm = gradient_clip_algorithm
+        algorithm = gradient_clip_algorithm
+        self.gradient_clip_algorithm = algorithm.lower() if algorithm else None
         self.inference_mode = inference_mode
         self.use_distributed_sampler = use_distributed_sampler
         self.profiler = make_profiler(profiler)
@@ -207,16 +208,15 @@ class Trainer:
         self.enable_autolog_hparams = enable_autolog_hparams
         self.check_finite, self.on_nonfinite = check_finite, on_nonfinite
         self._check_arguments()
-        self._settle_limits(ends_by_time=max_time is not None)
+        self._apply_trial_run()
         _set_backends(deterministic, benchmark)
         self.loggers = self._make_loggers(logger)
-        self.callbacks = self._make_callbacks(
-            callbacks,
-            max_time,
-            enable_checkpointing is not False and not self.fast_dev_run,
-            enable_progress_bar is not False,
-            enable_model_summary is not False,
+        defaults = (
+            (ProgressBar, RichProgressBar, "enable_progress_bar", enable_progress_bar),
+            (ModelSummary, ModelSummary, "enable_model_summary", enable_model_summary),
+            (Checkpoint, ModelCheckpoint, "enable_checkpointing", enable_checkpointing),
         )
+        self.callbacks = self._make_callbacks(callbacks, max_time, defaults)
         self._start_afresh()
 
     # --- construction -----------------------------------------------------------------
@@ -245,6 +245,8 @@ class Trainer:
             )
         for name in _SHARES:
             value = getattr(self, name)
+            if isinstance(value, timedelta):
+                continue
             fits = isinstance(value, (int, float)) and value >= 0
             _refuse_if(
                 not fits or (isinstance(value, float) and value > 1.0),
@@ -261,13 +263,13 @@ class Trainer:
         )
         _refuse_if(
             self.check_val_every_n_epoch is None
-            and not (isinstance(interval, int) or interval == 1.0),
+            and not (isinstance(interval, (int, timedelta)) or interval == 1.0),
             "check_val_every_n_epoch=None counts batches across epochs, so"
             f" val_check_interval={interval} must be a whole number.",
         )
 
-    def _settle_limits(self, ends_by_time: bool) -> None:
-        """What arguments say of each other: trial runs, and the default of epochs."""
+    def _apply_trial_run(self) -> None:
+        """`fast_dev_run` and `overfit_batches` are settings of many arguments at once."""
         if batches := self.fast_dev_run:
             rank_zero_info(
                 f"fast_dev_run: {batches} batch(es) of every stage, no logs, no checkpoints."
@@ -276,13 +278,15 @@ class Trainer:
             self.limit_test_batches = self.limit_predict_batches = batches
             self.max_steps, self.max_epochs, self.num_sanity_val_steps = batches, 1, 0
             self.val_check_interval, self.check_val_every_n_epoch = 1.0, 1
-            self.log_every_n_steps = 1
         if self.overfit_batches:
             self.limit_train_batches = self.limit_val_batches = self.overfit_batches
-        if self.min_epochs is None and self.min_steps is not None:
-            self.min_epochs = 1
+
+    def settle_epochs(self) -> None:
+        """A fit begins: give the limits of epochs that were left open their defaults."""
+        if self.min_epochs is None:
+            self.min_epochs = 0 if self.min_steps is None else 1
         if self.max_epochs is None:
-            has_end = self.max_steps != -1 or ends_by_time
+            has_end = self.max_steps != -1 or self._ends_by_time
             self.max_epochs = -1 if has_end else DEFAULT_EPOCHS
             if not has_end:
                 rank_zero_warn(
@@ -305,42 +309,28 @@ class Trainer:
         self,
         given: list[Callback] | Callback | None,
         max_time: str | timedelta | dict[str, int] | None,
-        checkpoints: bool,
-        progress_bar: bool,
-        summary: bool,
+        defaults: Iterable[tuple[type, type[Callback], str, bool | None]],
     ) -> list[Callback]:
         """The user's callbacks, those that come by default, and the last ones last."""
         listed = [given] if isinstance(given, Callback) else list(given or [])
         if max_time is not None:
-            from scaffold_runtime.callbacks.timer import Timer
-
             listed.append(Timer(duration=max_time))
-        wanted = (
-            (progress_bar, ProgressBar, RichProgressBar, "enable_progress_bar"),
-            (summary, ModelSummary, ModelSummary, "enable_model_summary"),
-            (checkpoints, ModelCheckpoint, ModelCheckpoint, "enable_checkpointing"),
-        )
-        for enabled, kind, default, argument in wanted:
+        for kind, default, argument, enabled in defaults:
             has_one = any(isinstance(callback, kind) for callback in listed)
-            if has_one and not enabled and not self.fast_dev_run:
-                raise MisconfigurationError(
-                    f"{argument}=False, and a {kind.__name__} is among the callbacks: drop"
-                    " one of the two."
-                )
-            if enabled and not has_one:
-                listed.append(default())
-        self._refuse_equal_states(listed)
-        return sorted(listed, key=lambda callback: callback.runs_last)
-
-    @staticmethod
-    def _refuse_equal_states(callbacks: list[Callback]) -> None:
-        keys = resume.stateful_keys(callbacks)
-        twice = sorted({key for key in keys if keys.count(key) > 1})
-        if twice:
-            raise MisconfigurationError(
-                f"Two callbacks would keep their state under one name, {twice[0]}: give"
-                " them different arguments, or override state_key."
+            _refuse_if(
+                has_one and enabled is False and not self.fast_dev_run,
+                f"{argument}=False, and a {default.__name__} is among the callbacks.",
             )
+            needless = kind is Checkpoint and self.fast_dev_run
+            if not has_one and enabled is not False and not needless:
+                listed.append(default())
+        for key, count in Counter(resume.stateful_keys(listed)).items():
+            _refuse_if(
+                count > 1,
+                f"Two callbacks would keep their state under one name, {key}: give them"
+                " different arguments, or override state_key.",
+            )
+        return sorted(listed, key=lambda callback: callback.runs_last)
 
     def _start_afresh(self) -> None:
         """The state of a trainer that has not run."""
@@ -376,6 +366,7 @@ class Trainer:
         self.val_check_batch: int | float = math.inf
         self.loaded_train_at = 0
         self.loaded_val_at = -math.inf
+        self.validated_at = 0.0
         self.enable_validation = self.is_last_batch = self.validation_due = False
         self.is_stepping, self.shows_epoch = True, False
         self.nonfinite = ""
@@ -717,16 +708,23 @@ class Trainer:
 
     @property
     def estimated_stepping_batches(self) -> int | float:
-        """Optimizer steps that the whole fit will take; loads the training data."""
+        """Optimizer steps that the whole fit will take; loads the training data.
+
+        Raises:
+            MisconfigurationError: the accumulation changes from epoch to epoch.
+        """
+        _refuse_if(
+            any(len(getattr(cb, "scheduling", ())) > 1 for cb in self.callbacks),
+            "estimated_stepping_batches needs an accumulation that stays the same.",
+        )
+        limit = math.inf if self.max_steps == -1 else self.max_steps
         if self.max_epochs == -1:
-            return math.inf if self.max_steps == -1 else self.max_steps
+            return limit
         loading.load_training_data(self)
         if self.num_training_batches == math.inf:
-            return self.max_steps if self.max_steps != -1 else math.inf
-        accumulated = self.accumulate_grad_batches
-        steps = -(-int(self.num_training_batches) // accumulated)
-        total = steps * max(self.max_epochs or 0, 1)
-        return total if self.max_steps == -1 else min(total, self.max_steps)
+            return limit
+        steps = math.ceil(self.num_training_batches / self.accumulate_grad_batches)
+        return min(steps * max(self.max_epochs or 0, 1), limit)
 
     @property
     def stage(self) -> str | None:
@@ -896,6 +894,12 @@ def _or_all(limit: int | float | None) -> int | float:
     return 1.0 if limit is None else limit
 
 
+def _time_or_batches(interval: Any) -> int | float | timedelta:
+    if isinstance(interval, (str, dict, timedelta)):
+        return timedelta(seconds=in_seconds(interval))
+    return _or_all(interval)
+
+
 def _set_backends(
     deterministic: bool | Literal["warn"] | None, benchmark: bool | None
 ) -> None:
@@ -923,6 +927,3 @@ def _one_or_all(loaders: list[EpochLoader]) -> Any:
 def _version_of(folder: Path) -> int:
     number = folder.parent.name.removeprefix("version_")
     return int(number) if number.isdigit() else -1
-
-
-__all__ = ["Trainer", "TrainerFn", "TrainerState", "TrainerStatus"]

@@ -12,7 +12,9 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import scaffold_runtime as L
 from scaffold_runtime.callbacks import (
+    Checkpoint,
     EarlyStopping,
+    GradientAccumulationScheduler,
     LearningRateMonitor,
     ModelCheckpoint,
     ProgressBar,
@@ -198,10 +200,81 @@ def test_the_default_logger_is_csv_in_lightnings_folder(net, tmp_path):
 # --- limits and short cuts ----------------------------------------------------------------
 
 
-def test_neither_epochs_nor_steps_is_a_thousand_epochs_and_a_warning():
+def test_neither_epochs_nor_steps_is_a_thousand_epochs_and_a_warning(net, tmp_path):
+    class Ending(net):
+        def on_train_start(self):
+            self.trainer.should_stop = True
+
+    trainer = L.Trainer(**QUIET, default_root_dir=tmp_path)
+    assert trainer.max_epochs is None
+    trainer.validate(Ending(), verbose=False)
     with pytest.warns(UserWarning, match="1000 epochs"):
-        trainer = L.Trainer(**QUIET)
+        trainer.fit(Ending())
     assert trainer.max_epochs == 1000
+
+
+@pytest.mark.parametrize("library", [L, lightning])
+@pytest.mark.parametrize(
+    ("interval", "epochs", "validated"),
+    [
+        ({"seconds": 0}, 1, [0, 1, 2, 3, 4, 5, 6, 7]),
+        ("00:00:00:00", 2, [4, 5, 6, 7]),
+        (timedelta(0), None, [0, 1, 2, 3, 4, 5, 6, 7]),
+        (timedelta(hours=1), 1, []),
+    ],
+)
+def test_validation_by_the_clock_is_lightnings(
+    library, interval, epochs, validated, tmp_path
+):
+    found = []
+
+    class Model(library.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(2, 1)
+
+        def training_step(self, batch, batch_idx):
+            self.batches = self.trainer.current_epoch * 4 + batch_idx
+            return self.layer(batch[0]).mean()
+
+        def validation_step(self, batch, batch_idx):
+            return None
+
+        def on_validation_start(self):
+            found.append(self.batches)
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), lr=0.0)
+
+    trainer = library.Trainer(
+        **QUIET,
+        max_epochs=2,
+        val_check_interval=interval,
+        check_val_every_n_epoch=epochs,
+        default_root_dir=tmp_path,
+    )
+    trainer.fit(Model(), loader(), loader())
+    assert found == validated
+
+
+def test_steps_of_a_changing_accumulation_are_not_estimated(net, make_trainer):
+    class Asking(net):
+        def configure_optimizers(self):
+            return self.trainer.estimated_stepping_batches
+
+    trainer = make_trainer(GradientAccumulationScheduler({2: 4}), max_epochs=4)
+    with pytest.raises(L.MisconfigurationError, match="stays the same"):
+        trainer.fit(Asking())
+
+
+def test_a_checkpoint_callback_of_ones_own_takes_the_default_ones_place(tmp_path):
+    class Own(Checkpoint):
+        pass
+
+    trainer = L.Trainer(
+        accelerator="cpu", callbacks=Own(), max_epochs=1, default_root_dir=tmp_path
+    )
+    assert trainer.checkpoint_callback is None
 
 
 def test_steps_alone_have_no_end_of_epochs(net, make_trainer):

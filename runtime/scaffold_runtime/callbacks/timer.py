@@ -41,7 +41,7 @@ class Timer(Callback):
             raise MisconfigurationError(
                 f"Timer: interval={interval!r}, not 'step' or 'epoch'."
             )
-        self._duration = None if duration is None else _seconds(duration)
+        self._duration = None if duration is None else in_seconds(duration)
         self._interval, self._verbose = interval, verbose
         self._start_time: dict[str, float] = {}
         self._end_time: dict[str, float] = {}
@@ -112,7 +112,7 @@ class Timer(Callback):
                 rank_zero_info(f"Training stops: its time is up after {after}.")
 
 
-def _seconds(duration: str | timedelta | dict[str, int]) -> float:
+def in_seconds(duration: str | timedelta | dict[str, int]) -> float:
     """A duration in seconds.
 
     Raises:
@@ -122,7 +122,7 @@ def _seconds(duration: str | timedelta | dict[str, int]) -> float:
         match = re.fullmatch(r"(\d+):(\d\d):(\d\d):(\d\d)", duration.strip())
         if match is None:
             raise MisconfigurationError(
-                f"Timer(duration={duration!r}): write it as DD:HH:MM:SS, such as"
+                f"{duration!r} is no duration: write it as DD:HH:MM:SS, such as"
                 " 00:12:00:00 for twelve hours."
             )
         days, hours, minutes, seconds = map(int, match.groups())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -55,7 +56,7 @@ def validate_in_fit(trainer: Trainer) -> None:
         run_loaders(trainer, trainer.val_loaders, trainer.num_val_batches)
     trainer.begin_stage("train")
     trainer.is_last_batch = ends_epoch
-    trainer.progress.phase = Phase.VALIDATED
+    trainer.progress.phase, trainer.validated_at = Phase.VALIDATED, time.monotonic()
 
 
 def evaluate(trainer: Trainer, keeps_outputs: bool = False) -> list[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from torch.utils.data import RandomSampler
@@ -226,6 +227,8 @@ def _validation_interval(trainer: Trainer, batches: int | float) -> int | float:
         MisconfigurationError: the interval does not fit the epoch.
     """
     interval, every = trainer.val_check_interval, trainer.check_val_every_n_epoch
+    if isinstance(interval, timedelta):
+        return math.inf
     if isinstance(interval, int):
         if interval > batches and every is not None and trainer.limit_val_batches != 0:
             raise MisconfigurationError(

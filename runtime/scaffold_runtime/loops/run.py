@@ -6,10 +6,10 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.optim import Optimizer
 
 from scaffold_runtime.callback import Callback
 from scaffold_runtime.checkpoint import remove_staged
@@ -46,15 +46,17 @@ def running(
     if fn is TrainerFn.FITTING:
         leave_if_stopped()
     trainer.engine.launch()
-    wanted = _path_to_load(trainer, ckpt_path, reuses_module=model is None)
+    wanted = None if ckpt_path is None else os.fspath(ckpt_path)
+    if wanted is None and model is None and trainer.checkpoint_callback is not None:
+        wanted = "best"
     checkpoint: search.Found = None, None
     if wanted not in ("best", "last"):  # what a path names is refused before all else
         checkpoint = search.open_checkpoint(trainer, wanted, fn)
     trainer.state = TrainerState(fn)
-    if fn is TrainerFn.FITTING:
-        trainer.state.stage, trainer.should_stop = "train", False
-    else:
-        trainer.state.stage = fn.value
+    trainer.state.stage = "train" if trainer.fitting else fn.value
+    if trainer.fitting:
+        trainer.should_stop = False
+        trainer.settle_epochs()
     _attach(trainer, model, given, datamodule)
     with trainer.signals if fn is TrainerFn.FITTING else nullcontext():
         try:
@@ -91,8 +93,7 @@ def _attach(
         trainer.datamodule = datamodule
     elif trainer.module is None:
         raise MisconfigurationError(
-            f"{trainer.state.fn.value if trainer.state.fn else 'This'} needs a module: pass"
-            " one, or fit one first."
+            f"{trainer.stage} needs a module: pass one, or fit one first."
         )
     elif datamodule is not None or any(v is not None for v in given.values()):
         trainer.datamodule = datamodule
@@ -105,16 +106,6 @@ def _attach(
     trainer.module.trainer = trainer
     if trainer.datamodule is not None:
         trainer.datamodule.trainer = trainer
-
-
-def _path_to_load(
-    trainer: Trainer, ckpt_path: str | os.PathLike[str] | None, reuses_module: bool
-) -> str | None:
-    if ckpt_path is not None:
-        return os.fspath(ckpt_path)
-    if reuses_module and trainer.checkpoint_callback is not None:
-        return "best"
-    return None
 
 
 def _set_up(
@@ -210,17 +201,11 @@ def _call_setup(trainer: Trainer, stage: str) -> None:
 
 def _configure_optimizers(trainer: Trainer) -> None:
     module = trainer.module
-    found = parse_optimizers(
-        module.configure_optimizers(), module.automatic_optimization
-    )
-    trainer.optimizers, trainer.lr_scheduler_configs = found
-
-    def step(optimizer: Optimizer, closure: Any) -> Any:
-        return training.take_step(trainer, optimizer, closure)
-
-    trainer.managed_optimizers = [
-        ManagedOptimizer(optimizer, module, step) for optimizer in trainer.optimizers
-    ]
+    returned, automatic = module.configure_optimizers(), module.automatic_optimization
+    found, trainer.lr_scheduler_configs = parse_optimizers(returned, automatic)
+    step = partial(training.take_step, trainer)
+    trainer.optimizers = found
+    trainer.managed_optimizers = [ManagedOptimizer(o, module, step) for o in found]
 
 
 def _log_hyperparameters(trainer: Trainer) -> None:
@@ -310,12 +295,7 @@ def _unwrap_compiled(model: Any) -> Module:
     original = getattr(model, "_orig_mod", None)
     if original is None:
         return model  # type: ignore[no-any-return]
-    for step in (
-        "forward",
-        "training_step",
-        "validation_step",
-        "test_step",
-        "predict_step",
-    ):
+    steps = [f"{word}_step" for word in ("training", "validation", "test", "predict")]
+    for step in ("forward", *steps):
         setattr(original, step, model.dynamo_ctx(getattr(original, step)))
     return original  # type: ignore[no-any-return]

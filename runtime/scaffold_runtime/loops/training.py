@@ -18,7 +18,9 @@ from __future__ import annotations
 
 import itertools
 import math
+import time
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 
 def fit(trainer: Trainer) -> None:
     """Train until the limits are reached or somebody sets `trainer.should_stop`."""
+    trainer.validated_at = time.monotonic()
     check_sanity(trainer)
     if trainer.limit_train_batches == 0:
         return
@@ -166,7 +169,7 @@ def train_batch(trainer: Trainer, batch: Any, batch_idx: int) -> None:
     if table["on_train_batch_end"]:
         hooks.call("on_train_batch_end", outputs, batch, batch_idx)
     recorder.batch = None
-    if stepping and trainer.loggers and trainer.logs_step:
+    if stepping and trainer.loggers and (trainer.logs_step or trainer.fast_dev_run):
         trainer.send_metrics(recorder.metrics(on_step=True).log)
 
 
@@ -350,6 +353,10 @@ def validation_is_due(trainer: Trainer) -> bool:
         return False
     if trainer.should_stop and trainer.may_stop_early:
         return True
+    if isinstance(trainer.val_check_interval, timedelta):
+        passed = time.monotonic() - trainer.validated_at
+        due = passed >= trainer.val_check_interval.total_seconds()
+        return trainer.engine.broadcast(due)
     interval = trainer.val_check_batch
     if interval == math.inf:
         limit = trainer.limit_train_batches
