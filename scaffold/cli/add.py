@@ -1,7 +1,8 @@
-"""`scaffold add KIND [NAME]` and `scaffold remove KIND NAME`."""
+"""`scaffold add KIND`: each folder in templates/components/ is a command."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -79,10 +80,14 @@ def _command(kind: Kind) -> Any:
     return command(kind.name, f"{kind.description}.", add, _questions(kind))
 
 
-def _questions(kind: Kind) -> list[Question]:
-    """Return the questions of all variants, each name once."""
-    questions: dict[str, Question] = {}
+def _questions(kind: Kind) -> Iterator[tuple[Question, str]]:
+    """Yield the questions of all variants, each name once, and who has which default."""
+    asked: dict[str, dict[str, Question]] = {}
     for variant in kind.variants:
         for question in catalog.component(kind.name, variant).questions.values():
-            questions.setdefault(question.name, question)
-    return list(questions.values())
+            asked.setdefault(question.name, {})[variant] = question
+    for askers in asked.values():
+        question = next(iter(askers.values()))
+        defaults = [f"{name}: {q.show(q.default)}" for name, q in askers.items()]
+        several = f"{question.help} [{', '.join(defaults)}]"
+        yield question, several if len(kind.variants) > 1 else question.summary()

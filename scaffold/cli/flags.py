@@ -21,7 +21,7 @@ def command(
     name: str,
     help: str,
     function: Callable[..., None],
-    questions: Iterable[Question] = (),
+    questions: Iterable[tuple[Question, str]] = (),
 ) -> Any:
     """Return a command that calls `function` with its own parameters and the questions'.
 
@@ -29,11 +29,11 @@ def command(
         name: the word of the command line.
         help: what the command does.
         function: takes the questions' flags as keyword arguments.
-        questions: each becomes an option.
+        questions: each becomes an option, with a line of help.
     """
     signature = inspect.signature(function, eval_str=True)
     own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
-    flags = [_option(question) for question in questions]
+    flags = [_option(question, summary) for question, summary in questions]
 
     def run(**values: Any) -> None:
         function(**values)
@@ -46,7 +46,7 @@ def command(
     return typer.main.get_command(single)
 
 
-def _option(question: Question) -> inspect.Parameter:
+def _option(question: Question, summary: str) -> inspect.Parameter:
     def choices(incomplete: str) -> list[str]:
         return [c for c in map(str, question.choices) if c.startswith(incomplete)]
 
@@ -58,7 +58,7 @@ def _option(question: Question) -> inspect.Parameter:
         annotation = list[str] | None
     option = typer.Option(
         spelling,
-        help=question.summary(),
+        help=summary,
         metavar=None if question.type is bool else question.metavar,
         autocompletion=choices if question.choices else None,
         show_default=False,

@@ -79,9 +79,8 @@ def _command(template: Template) -> Any:
             for line in plan.next:
                 print(f"  {line}")
 
-    return command(
-        template.name, f"{template.description}.", new, template.questions.values()
-    )
+    questions = [(q, q.summary()) for q in template.questions.values()]
+    return command(template.name, f"{template.description}.", new, questions)
 
 
 def _answers(

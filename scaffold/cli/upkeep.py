@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from scaffold import catalog
 from scaffold.cli.output import Diff, DryRun, Json, Trust, print_json, print_table
 from scaffold.cli.project import carry_out, locked_root, open_project, report
 
@@ -29,9 +30,24 @@ class OnConflict(str, Enum):
     abort = "abort"
 
 
+def _kinds(incomplete: str) -> list[str]:
+    return [name for name in catalog.kind_names() if name.startswith(incomplete)]
+
+
+def _added(ctx: typer.Context, incomplete: str) -> list[str]:
+    from scaffold.errors import ScaffoldError
+
+    try:
+        components = open_project().record.components
+    except ScaffoldError:
+        return []
+    names = [c.title.split()[1] for c in components if c.kind == ctx.params["kind"]]
+    return [name for name in names if name.startswith(incomplete)]
+
+
 def remove(
-    kind: Annotated[str, typer.Argument(metavar="KIND")],
-    name: Annotated[str, typer.Argument(metavar="NAME")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", autocompletion=_kinds)],
+    name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=_added)],
     dry_run: DryRun = False,
     diff: Diff = False,
     as_json: Json = False,

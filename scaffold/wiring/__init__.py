@@ -93,7 +93,9 @@ def _broken_file_named(path: str) -> Iterator[None]:
     try:
         yield
     except (YAMLError, TOMLKitError, SyntaxError) as error:
-        problem = " ".join(str(error).split())
+        problem = " ".join(str(getattr(error, "problem", error)).split())
+        mark = getattr(error, "problem_mark", None)
+        problem += f" in line {mark.line + 1}" if mark else ""
         raise ScaffoldError(f"{path} is broken, correct it: {problem}.") from None
 
 

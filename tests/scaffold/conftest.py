@@ -50,6 +50,9 @@ def scaffold(
     """Run a command line in this process, in an empty folder."""
     from scaffold.cli import main
 
+    # As a console script: `python -m pytest` would be its name in the help otherwise.
+    monkeypatch.setattr(sys.modules["__main__"], "__package__", None, raising=False)
+
     def run(*words: str) -> Result:
         monkeypatch.setattr(sys, "argv", ["scaffold", *words])
         with pytest.raises(SystemExit) as exit:

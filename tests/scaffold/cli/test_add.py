@@ -47,6 +47,11 @@ def test_flags_and_sets_are_answers(scaffold: Run, made: Path) -> None:
     assert callback["init_args"] == {"monitor": "x", "patience": 9}
 
 
+def test_help_says_which_variant_asks_what(scaffold: Run, made: Path) -> None:
+    text = " ".join(scaffold("add", "callback", "--help").out.split())
+    assert "[early-stopping: 3]" in text
+
+
 @pytest.mark.parametrize("preview", ["--dry-run", "--diff"])
 def test_a_preview_writes_nothing(scaffold: Run, made: Path, preview: str) -> None:
     before = snapshot(made)
