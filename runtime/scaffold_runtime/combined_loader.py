@@ -10,7 +10,7 @@ from typing import Any
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from scaffold_runtime.errors import CheckpointError, MisconfigurationError
-from scaffold_runtime.loader import EpochLoader, Sharding, as_length, length_of
+from scaffold_runtime.loader import EpochLoader, Sharding, length_of
 
 # The length of the whole, from the lengths of the members.
 _LENGTHS: dict[str, Callable[[list[int | float]], int | float]] = {
@@ -63,9 +63,10 @@ class CombinedLoader:
         """Batches of the whole.
 
         Raises:
-            TypeError: a loader that counts has no length.
+            TypeError: a loader that counts has no length: infinity is no integer.
         """
-        return as_length(self.length_of(list(map(length_of, self.flattened))))
+        lengths = list(map(length_of, self.flattened))
+        return self.length_of(lengths)  # type: ignore[return-value]
 
     def __iter__(self) -> Batches:
         """The batches with their index and their loader's."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -44,30 +45,24 @@ class DataHooks:
 
     def train_dataloader(self) -> Any:
         """The training batches: a `DataLoader`, any iterable, or a collection of them."""
-        raise MisconfigurationError(
-            f"{type(self).__name__} has no train_dataloader: define it, or pass"
-            " train_dataloaders or a data module to fit."
-        )
+        raise self._lacks("train_dataloader", "train_dataloaders")
 
     def val_dataloader(self) -> Any:
-        """The validation batches: one iterable or a list of them."""
-        raise MisconfigurationError(
-            f"{type(self).__name__} has no val_dataloader: define it, or pass"
-            " val_dataloaders or a data module."
-        )
+        """The validation batches: one iterable or a collection of them."""
+        raise self._lacks("val_dataloader", "val_dataloaders")
 
     def test_dataloader(self) -> Any:
-        """The test batches: one iterable or a list of them."""
-        raise MisconfigurationError(
-            f"{type(self).__name__} has no test_dataloader: define it, or pass dataloaders"
-            " or a data module to test."
-        )
+        """The test batches: one iterable or a collection of them."""
+        raise self._lacks("test_dataloader", "dataloaders")
 
     def predict_dataloader(self) -> Any:
-        """The batches to predict: one iterable or a list of them."""
-        raise MisconfigurationError(
-            f"{type(self).__name__} has no predict_dataloader: define it, or pass"
-            " dataloaders or a data module to predict."
+        """The batches to predict: one iterable or a collection of them."""
+        raise self._lacks("predict_dataloader", "dataloaders")
+
+    def _lacks(self, hook: str, argument: str) -> MisconfigurationError:
+        return MisconfigurationError(
+            f"{type(self).__name__} has no {hook}: define it, or pass {argument} or a data"
+            " module."
         )
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
@@ -131,16 +126,17 @@ class DataModule(DataHooks, HasHyperparameters):
         """
         datamodule = cls(**datamodule_kwargs)
         given = {
-            "train_dataloader": train_dataset,
-            "val_dataloader": val_dataset,
-            "test_dataloader": test_dataset,
-            "predict_dataloader": predict_dataset,
+            "train": train_dataset,
+            "val": val_dataset,
+            "test": test_dataset,
+            "predict": predict_dataset,
         }
-        for hook, datasets in given.items():
+        for stage, datasets in given.items():
             if datasets is not None:
-                shuffle = hook == "train_dataloader"
-                make = _loader_factory(datasets, shuffle, batch_size, num_workers)
-                setattr(datamodule, hook, make)
+                make = partial(
+                    _make_loaders, datasets, stage == "train", batch_size, num_workers
+                )
+                setattr(datamodule, f"{stage}_dataloader", make)
         return datamodule
 
     @classmethod
@@ -170,24 +166,19 @@ class DataModule(DataHooks, HasHyperparameters):
         return load_datamodule(cls, checkpoint_path, map_location, hparams_file, kwargs)
 
 
-def _loader_factory(
+def _make_loaders(
     datasets: Any, shuffle: bool, batch_size: int, num_workers: int
-) -> Callable[[], Any]:
-    def make_one(dataset: Dataset[Any]) -> DataLoader[Any]:
-        ordered = shuffle and not isinstance(dataset, IterableDataset)
-        return DataLoader(
-            dataset,
-            batch_size=batch_size,
-            shuffle=ordered,
-            num_workers=num_workers,
-            pin_memory=torch.cuda.is_available(),
-        )
-
-    def make() -> Any:
-        if isinstance(datasets, Mapping):
-            return {key: make_one(dataset) for key, dataset in datasets.items()}
-        if isinstance(datasets, Sequence) and not isinstance(datasets, Dataset):
-            return [make_one(dataset) for dataset in datasets]
-        return make_one(datasets)
-
-    return make
+) -> Any:
+    """A loader of a data set, or a collection of them like that of the data sets."""
+    rest = shuffle, batch_size, num_workers
+    if isinstance(datasets, Mapping):
+        return {key: _make_loaders(each, *rest) for key, each in datasets.items()}
+    if isinstance(datasets, Sequence) and not isinstance(datasets, Dataset):
+        return [_make_loaders(each, *rest) for each in datasets]
+    return DataLoader(
+        datasets,
+        batch_size=batch_size,
+        shuffle=shuffle and not isinstance(datasets, IterableDataset),
+        num_workers=num_workers,
+        pin_memory=torch.cuda.is_available(),
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeVar
@@ -36,6 +37,10 @@ class Engine:
             every GPU, or one process without.
         num_nodes: number of machines.
         precision: see `make_precision`.
+
+    Attributes:
+        barrier, broadcast, all_reduce, all_gather, agree, agree_on_most: words between
+            ranks, those of the strategy.
 
     Raises:
         MisconfigurationError: an argument cannot work on this machine.
@@ -77,6 +82,10 @@ class Engine:
         self.device = self._own_device()
         self.seed = 0
         self._connected = False
+        ranks = self.strategy
+        self.barrier, self.broadcast = ranks.barrier, ranks.broadcast
+        self.all_reduce, self.all_gather = ranks.all_reduce, ranks.all_gather
+        self.agree, self.agree_on_most = ranks.agree, ranks.agree_on_most
 
     def _check_launched(self, devices: int | str | list[int]) -> None:
         """Under a launcher the number of processes is the launcher's to say."""
@@ -161,14 +170,8 @@ class Engine:
         sequential: bool = False,
     ) -> EpochLoader:
         """Build a loader anew: this rank's share, in an order of the seed and the epoch."""
-        sharding = Sharding(
-            rank=self.rank,
-            world_size=self.world_size,
-            seed=self.seed,
-            training=training,
-            sequential=sequential,
-            enabled=distribute,
-        )
+        place = self.rank, self.world_size, self.seed
+        sharding = Sharding(*place, training, sequential, distribute)
         if isinstance(loader, CombinedLoader):
             return CombinedEpochLoader(loader, sharding)
         return EpochLoader(loader, sharding)
@@ -237,10 +240,6 @@ class Engine:
 
     # --- words between ranks ----------------------------------------------------------
 
-    def barrier(self, name: str = "") -> None:
-        """Wait until every rank is here."""
-        self.strategy.barrier(name)
-
     def on_rank_zero(self, function: Callable[[], T]) -> T:
         """Run a function on rank 0 and give every rank its result, or its error."""
         result, error = None, None
@@ -253,28 +252,6 @@ class Engine:
         if error is not None:
             raise error
         return result  # type: ignore[return-value]
-
-    def broadcast(self, value: T, src: int = 0) -> T:
-        """Give every rank the value of rank `src`."""
-        return self.strategy.broadcast(value, src)
-
-    def all_reduce(self, tensor: torch.Tensor, op: str = "mean") -> torch.Tensor:
-        """Reduce over ranks by `mean`, `sum`, `min` or `max`."""
-        return self.strategy.all_reduce(tensor, op)
-
-    def all_gather(
-        self, tensor: torch.Tensor, sync_grads: bool = False
-    ) -> torch.Tensor:
-        """Stack the ranks' tensors: (...) -> (world_size, ...); alone: unchanged."""
-        return self.strategy.all_gather(tensor, sync_grads)
-
-    def agree(self, flag: bool, all_ranks: bool = True) -> bool:
-        """Whether every rank (or any, with `all_ranks=False`) says yes."""
-        return self.strategy.agree(flag, all_ranks)
-
-    def agree_on_most(self, *numbers: int) -> tuple[int, ...]:
-        """The largest of every rank's number, for several numbers at once."""
-        return self.strategy.agree_on_most(*numbers)
 
 
 class _Callable(nn.Module):
@@ -295,27 +272,21 @@ def choose_accelerator(accelerator: str) -> str:
     Raises:
         MisconfigurationError: this machine has no such device, or it is not supported.
     """
-    has_cuda, has_mps = torch.cuda.is_available(), torch.backends.mps.is_available()
-    if accelerator in ("auto", "gpu"):
-        found = "cuda" if has_cuda else "mps" if has_mps else "cpu"
-        if accelerator == "auto" or found != "cpu":
-            return found
-    if accelerator == "cpu":
-        return "cpu"
-    if (accelerator, True) in (("cuda", has_cuda), ("mps", has_mps)):
+    kinds = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    found = next((kind for kind, is_here in kinds.items() if is_here), "cpu")
+    if accelerator == "auto" or (accelerator == "gpu" and found != "cpu"):
+        return found
+    if accelerator == "cpu" or kinds.get(accelerator):
         return accelerator
-    if accelerator in ("cuda", "gpu", "mps"):
-        raise MisconfigurationError(
-            f"accelerator={accelerator!r}: torch finds no such device on this machine; use"
-            " accelerator='auto' or 'cpu'."
-        )
-    if accelerator in _REFUSED_ACCELERATORS:
-        raise MisconfigurationError(
-            f"accelerator={accelerator!r} is not supported: use 'cuda', 'mps' or 'cpu'."
-        )
-    raise MisconfigurationError(
-        f"accelerator={accelerator!r} is unknown: choose 'auto', 'cpu', 'cuda' or 'mps'."
-    )
+    reason = "is unknown: choose 'auto', 'cpu', 'cuda' or 'mps'"
+    if accelerator in (*kinds, "gpu"):
+        reason = "finds no such device on this machine: use 'auto' or 'cpu'"
+    elif accelerator in _REFUSED_ACCELERATORS:
+        reason = "is not supported: use 'cuda', 'mps' or 'cpu'"
+    raise MisconfigurationError(f"accelerator={accelerator!r} {reason}.")
 
 
 def choose_devices(
@@ -330,39 +301,28 @@ def choose_devices(
     Raises:
         MisconfigurationError: there are not so many, or the form is unknown.
     """
-    available = {"cuda": torch.cuda.device_count(), "mps": 1}.get(accelerator, 1)
-    if devices in ("auto", None):
+    available = torch.cuda.device_count() if accelerator == "cuda" else 1
+    if devices in ("auto", None, -1, "-1"):
         return list(range(available))
+    text, chosen = str(devices), []
     if isinstance(devices, (list, tuple)):
         chosen = list(devices)
-    elif isinstance(devices, str) and "," in devices:
-        chosen = [int(part) for part in devices.split(",") if part.strip()]
-    else:
-        chosen = _first_devices(devices, available)
-    if accelerator == "cpu" and not isinstance(devices, (list, tuple)):
-        return chosen
-    missing = [index for index in chosen if index not in range(available)]
-    if missing or not chosen:
+    elif re.fullmatch(r"\d+(,\d*)+", text):
+        chosen = [int(part) for part in text.split(",") if part]
+    elif text.isdecimal():
+        chosen = list(range(int(text)))
+    if not chosen:
+        raise MisconfigurationError(
+            f"devices={devices!r} is no number of devices: use 1 or more, a list of"
+            " indices, or 'auto'."
+        )
+    counted = accelerator == "cpu" and not isinstance(devices, (list, tuple))
+    if not counted and not set(chosen) <= set(range(available)):
         raise MisconfigurationError(
             f"devices={devices!r}: this machine has {available} {accelerator} device(s);"
             " ask for fewer, or use devices='auto'."
         )
     return chosen
-
-
-def _first_devices(devices: Any, available: int) -> list[int]:
-    try:
-        count = int(devices)
-    except (TypeError, ValueError):
-        count = 0
-    if count == -1:
-        return list(range(available))
-    if count < 1 or isinstance(devices, (bool, float)):
-        raise MisconfigurationError(
-            f"devices={devices!r} is no number of devices: use 1 or more, a list of"
-            " indices, or 'auto'."
-        )
-    return list(range(count))
 
 
 def move_batch(

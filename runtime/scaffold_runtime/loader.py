@@ -62,6 +62,11 @@ class Sharding:
     sequential: bool = False
     enabled: bool = True
 
+    @property
+    def shares(self) -> int:
+        """How many shares a sampler is dealt out in."""
+        return self.world_size if self.enabled else 1
+
 
 class EpochLoader:
     """A user's loader, ready to be iterated from any batch of any epoch.
@@ -72,26 +77,24 @@ class EpochLoader:
     """
 
     def __init__(self, source: Iterable[Any], sharding: Sharding) -> None:
-        self.source = source
-        self._sharding = sharding
+        self.source, self._sharding = source, sharding
         self._order: _Order | None = None
         self.loader: Iterable[Any] = source
         if isinstance(source, DataLoader):
             self.loader = self._iterated = self._rebuild(source)
         self._stateful = None if self._order else self._find_stateful()
-        self._is_positioned = False
+        self._is_positioned = self._is_at_end = False
         self._fetched: list[Any] = []
         self._batches: Iterator[Any] = iter(())
-        self._is_at_end = False
         self._running: Callable[[], Any] = lambda: None
 
     def __len__(self) -> int:
         """Batches in an epoch.
 
         Raises:
-            TypeError: the loader has no length.
+            TypeError: the loader has no length: infinity is no integer.
         """
-        return as_length(self.length)
+        return self.length  # type: ignore[return-value]
 
     @property
     def length(self) -> int | float:
@@ -143,12 +146,10 @@ class EpochLoader:
         pids = [int(number) for number in _DEAD_WORKERS.findall(str(error))]
         if iterator is None or order is None or not pids:
             return None
-        workers = [
-            w for w, process in enumerate(iterator._workers) if process.pid in pids
-        ]
-        held = {
-            task for task, info in iterator._task_info.items() if info[0] in workers
-        }
+        processes = enumerate(iterator._workers)
+        workers = [number for number, process in processes if process.pid in pids]
+        tasks = iterator._task_info.items()
+        held = {task for task, info in tasks if info[0] in workers}
         batches = enumerate(order.own_batches() if order.is_ours else [], -order.skip)
         samples = [batch for task, batch in batches if task in held]
         return DataError(
@@ -202,14 +203,11 @@ class EpochLoader:
     def _find_stateful(self) -> Any:
         """Who knows where in the data the run is: the loader, or its data set without workers."""
         candidates: list[Any] = [self.loader]
-        if isinstance(self.source, DataLoader) and self.source.num_workers == 0:
-            candidates.append(self.source.dataset)
-        for candidate in candidates:
-            if hasattr(candidate, "state_dict") and hasattr(
-                candidate, "load_state_dict"
-            ):
-                return candidate
-        return None
+        if getattr(self.source, "num_workers", 1) == 0:
+            candidates.append(getattr(self.source, "dataset", None))
+        ways = ("state_dict", "load_state_dict")
+        found = (c for c in candidates if all(hasattr(c, way) for way in ways))
+        return next(found, None)
 
     def _iterate_source(self, skip: int) -> Iterator[Any]:
         """Batches of a loader whose order is not ours, after `skip` of them."""
@@ -241,17 +239,16 @@ class EpochLoader:
         if isinstance(source.dataset, IterableDataset):
             return rebuilt
         rebuilt.generator = torch.Generator()
-        batched = source.batch_sampler is not None
-        order = _Order(source, self._sharding)
-        self._order = order
-        rebuilt.__dict__["batch_sampler" if batched else "sampler"] = order
-        if batched and order.is_ours:
-            rebuilt.__dict__["sampler"] = order.sampler
-        if source.num_workers > 0:
-            order.names_epoch = True
-            rebuilt.__dict__["dataset"] = _SeededSamples(
-                source.dataset, self._sharding.seed
-            )
+        self._order = order = _Order(source, self._sharding)
+        if source.batch_sampler is None:
+            rebuilt.__dict__["sampler"] = order
+        else:
+            rebuilt.__dict__["batch_sampler"] = order
+            if order.is_ours:
+                rebuilt.__dict__["sampler"] = order.sampler
+        if order.names_epoch:
+            seed, dataset = self._sharding.seed, source.dataset
+            rebuilt.__dict__["dataset"] = _SeededSamples(dataset, seed)
         return rebuilt
 
 
@@ -261,17 +258,6 @@ def length_of(loader: Any) -> int | float:
         return len(loader)
     except (TypeError, NotImplementedError):
         return math.inf
-
-
-def as_length(length: int | float) -> int:
-    """A length as `len` gives it.
-
-    Raises:
-        TypeError: it is infinite.
-    """
-    if length == math.inf:
-        raise TypeError("The loader has no length, as its data has none.")
-    return int(length)
 
 
 class _Order:
@@ -285,23 +271,20 @@ class _Order:
     def __init__(self, source: DataLoader[Any], sharding: Sharding) -> None:
         self.sampler: Any = _epoch_sampler(source, sharding)
         self.is_ours = self.sampler is not None
-        self.names_epoch = False
-        self.batch_size = source.batch_size
-        self.drop_last = source.drop_last
+        self.names_epoch = source.num_workers > 0
+        self.batch_size, self.drop_last = source.batch_size, source.drop_last
         self._samples = len(source.dataset) if isinstance(source.dataset, Sized) else -1
-        self._seed = sharding.seed
+        self._sharding = sharding
         self._global_batch = (source.batch_size or 1) * sharding.world_size
         self._epoch = self.skip = 0
         self._saved: dict[str, Any] = {}
         self._drawn_from: list[Any] = []
-        self._data_generators: list[Any] = []
-        if source.num_workers == 0:
-            self._data_generators = _data_generators(source.dataset)
+        dataset = source.dataset if source.num_workers == 0 else None
+        self._data_generators = _data_generators(dataset)
         if not self.is_ours:
             self.sampler = source.batch_sampler or source.sampler
-            dealt = isinstance(source.sampler, DistributedSampler)
-            several = sharding.world_size > 1 and sharding.enabled
-            if several and sharding.training and not dealt:
+            deals = isinstance(source.sampler, DistributedSampler)
+            if sharding.shares > 1 and sharding.training and not deals:
                 rank_zero_warn(
                     f"{type(source.sampler).__name__} is your own sampler and is left"
                     " alone: let it give each rank its own samples."
@@ -340,22 +323,13 @@ class _Order:
                 )
 
     def __len__(self) -> int:
-        if not self.is_ours or self.batch_size is None:
-            return len(self.sampler)
-        if isinstance(self.sampler, _UnrepeatedSampler):
-            return len(self.sampler.batch_sizes(self.batch_size, self.drop_last))
-        samples = len(self.sampler)
-        if self.drop_last:
-            return samples // self.batch_size
-        return math.ceil(samples / self.batch_size)
+        if self.is_ours and self.batch_size is not None:
+            return len(self._sizes(self.batch_size))
+        return len(self.sampler)
 
     def __iter__(self) -> Iterator[Any]:
-        if self.is_ours:
-            batches: Iterator[Any] = itertools.islice(
-                self.own_batches(), self.skip, None
-            )
-        else:
-            batches = self._users_batches()
+        batches = self.own_batches() if self.is_ours else self._users_batches()
+        next(itertools.islice(batches, self.skip, self.skip), None)  # draws now
         if not self.names_epoch:
             return batches
         return (_with_epoch(batch, self._epoch) for batch in batches)
@@ -363,21 +337,29 @@ class _Order:
     def _users_batches(self) -> Iterator[Any]:
         """The user's batches; the sampler may draw at any time, apart from everybody."""
         restore_generators(self._generators, self._drawn_from)
-        batches = draw_apart(self.sampler, derive_seed(self._seed, self._epoch))
-        for _ in range(self.skip):
-            next(batches, None)
-        return batches
+        return draw_apart(self.sampler, derive_seed(self._sharding.seed, self._epoch))
 
     def own_batches(self) -> Iterator[Any]:
-        indices = list(self.sampler)
-        size = self.batch_size
-        if size is None:
-            return iter(indices)
-        if isinstance(self.sampler, _UnrepeatedSampler):
-            sizes = self.sampler.batch_sizes(size, self.drop_last)
-            ends = list(itertools.accumulate(sizes))
-            return (indices[end - n : end] for n, end in zip(sizes, ends, strict=True))
-        return (indices[i * size : (i + 1) * size] for i in range(len(self)))
+        indices: Iterator[Any] = iter(self.sampler)
+        if self.batch_size is None:
+            return indices
+        sizes = self._sizes(self.batch_size)
+        return (list(itertools.islice(indices, size)) for size in sizes)
+
+    def _sizes(self, size: int) -> list[int]:
+        """Sizes of this rank's batches: as many batches on every rank.
+
+        Where no sample is repeated, shares differ by one sample at most. Where the longest
+        needs one batch more, the others divide their last batch, so that no rank waits for
+        a batch in vain.
+        """
+        whole, rest = divmod(len(self.sampler), size)
+        sizes = [size] * whole + [rest] * (rest > 0 and not self.drop_last)
+        longest = math.ceil(self._samples / self._sharding.shares)
+        if not self.drop_last and len(sizes) < math.ceil(longest / size):
+            last = sizes.pop()
+            sizes += [last - 1, 1] if last > 1 else [last]
+        return sizes
 
     def state_dict(self, within_epoch: bool) -> dict[str, Any]:
         now = generator_states(self._generators)
@@ -393,50 +375,14 @@ class _Order:
         restore_generators(self._data_generators, state.get("dataset", []))
 
 
-class _UnrepeatedSampler(DistributedSampler[Any]):
-    """Every sample on exactly one rank, in order: rank, rank + world_size, ..."""
-
-    def __init__(self, samples: Sized, sharding: Sharding) -> None:
-        super().__init__(
-            samples,  # type: ignore[arg-type]
-            num_replicas=sharding.world_size,
-            rank=sharding.rank,
-            shuffle=False,
-        )
-        self._indices = range(sharding.rank, len(samples), sharding.world_size)
-        self._longest = math.ceil(len(samples) / sharding.world_size)
-        if len(samples) < sharding.world_size:
-            self._indices = range(sharding.rank % len(samples), len(samples))[:1]
-
-    def __len__(self) -> int:
-        return len(self._indices)
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._indices)
-
-    def batch_sizes(self, size: int, drop_last: bool) -> list[int]:
-        """Sizes of this rank's batches: as many batches on every rank.
-
-        The shares differ by one sample at most. Where the longest needs one batch more,
-        the others divide their last batch, so that no rank waits for a batch in vain.
-        """
-        own = len(self._indices)
-        if drop_last:
-            return [size] * (own // size)
-        sizes = [size] * (own // size) + ([own % size] if own % size else [])
-        if len(sizes) < math.ceil(self._longest / size):
-            last = sizes.pop()
-            sizes += [last - 1, 1] if last > 1 else [last]
-        return sizes
-
-
 class _SeededSamples:
     """A data set whose samples draw the same in any worker: from (seed, epoch, index)."""
 
     def __init__(self, dataset: Any, seed: int) -> None:
-        self._dataset = dataset
-        self._seed = seed
+        self._dataset, self._seed = dataset, seed
         self._generators = _data_generators(dataset)
+        if hasattr(dataset, "__getitems__"):
+            self.__getitems__ = self._get_items
 
     def __len__(self) -> int:
         return len(self._dataset)
@@ -447,16 +393,12 @@ class _SeededSamples:
         return self._dataset[index]
 
     def __getattr__(self, name: str) -> Any:
-        """Offer `__getitems__` only where the data set itself does."""
-        if name == "__getitems__" and hasattr(self._dataset, name):
-            return self._get_items
         if name.startswith("__"):
             raise AttributeError(name)
         return getattr(self._dataset, name)
 
     def _get_items(self, keys: list[tuple[int, Any]]) -> Any:
-        epoch, first = keys[0]
-        self._seed_sample(epoch, first)
+        self._seed_sample(*keys[0])
         return self._dataset.__getitems__([index for _, index in keys])
 
     def _seed_sample(self, epoch: int, index: Any) -> None:
@@ -488,15 +430,16 @@ def _epoch_sampler(source: DataLoader[Any], sharding: Sharding) -> Any:
             return None
     elif type(sampler) is not SequentialSampler:
         return None
-    world_size = sharding.world_size if sharding.enabled else 1
-    rank = sharding.rank if sharding.enabled else 0
     shuffle = type(sampler) is RandomSampler and not sharding.sequential
-    if not sharding.training and not shuffle and world_size > 1:
-        return _UnrepeatedSampler(source.dataset, sharding)  # type: ignore[arg-type]
+    rank = sharding.rank if sharding.enabled else 0
+    if not sharding.training and not shuffle and sharding.shares > 1:
+        samples = len(source.dataset)  # type: ignore[arg-type]
+        own = range(rank, samples, sharding.shares)
+        return own or range(rank % max(samples, 1), samples)[:1]
     generator = getattr(sampler, "generator", None) or source.generator
     return DistributedSampler(
         source.dataset,
-        num_replicas=world_size,
+        num_replicas=sharding.shares,
         rank=rank,
         shuffle=shuffle,
         seed=generator.initial_seed() % 2**62 if generator else sharding.seed,

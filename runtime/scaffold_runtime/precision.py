@@ -15,19 +15,15 @@ from scaffold_runtime.launch import rank_zero_warn
 
 Closure = Callable[[], Any]
 
-_ALIASES = {
-    "16": "16-mixed",
-    "bf16": "bf16-mixed",
-    "32": "32-true",
-    "64": "64-true",
-}
-_TRUE_DTYPES = {
+_ALIASES = {"16": "16-mixed", "bf16": "bf16-mixed", "32": "32-true", "64": "64-true"}
+_DTYPES = {
     "64-true": torch.float64,
     "32-true": torch.float32,
     "bf16-true": torch.bfloat16,
     "16-true": torch.float16,
+    "bf16-mixed": torch.bfloat16,
+    "16-mixed": torch.float16,
 }
-_MIXED_DTYPES = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
 class Precision:
@@ -38,24 +34,24 @@ class Precision:
         dtype: type of the parameters.
         compute_dtype: type of the forward pass's products.
         is_plain: it does nothing at all, so that the loop may pass it by.
-        converts_input: batches change their type.
+        converts_input: parameters and batches change their type.
     """
 
     def __init__(self, name: str = "32-true") -> None:
         self.name = name
-        self.dtype = _TRUE_DTYPES[name]
-        self.compute_dtype = self.dtype
+        self.dtype = self.compute_dtype = _DTYPES[name]
         self.is_plain = name == "32-true"
         self.converts_input = not self.is_plain
 
     def convert_module(self, module: nn.Module) -> None:
         """Convert parameters and floating-point buffers, in place."""
-        if not self.is_plain:
+        if self.converts_input:
             module.to(dtype=self.dtype)
 
     def convert_input(self, tensor: torch.Tensor) -> torch.Tensor:
         """Convert a floating-point tensor of a batch; others pass as they are."""
-        return tensor.to(self.dtype) if tensor.is_floating_point() else tensor
+        converts = self.converts_input and tensor.is_floating_point()
+        return tensor.to(self.dtype) if converts else tensor
 
     def forward_context(self) -> AbstractContextManager[Any]:
         """The context that a step's forward pass runs in."""
@@ -91,20 +87,10 @@ class MixedPrecision(Precision):
         super().__init__()
         self.name = name
         self.is_plain = self.converts_input = False
-        self.compute_dtype = _MIXED_DTYPES[name]
+        self.compute_dtype = _DTYPES[name]
         self._device_type = device_type
-        self.scaler = (
-            torch.amp.GradScaler(device_type)
-            if self.compute_dtype is torch.float16
-            else None
-        )
-
-    def convert_module(self, module: nn.Module) -> None:
-        """Leave parameters in float32."""
-
-    def convert_input(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Leave inputs as they are; autocast converts them where it pays."""
-        return tensor
+        scales = self.compute_dtype is torch.float16
+        self.scaler = torch.amp.GradScaler(device_type) if scales else None
 
     def forward_context(self) -> AbstractContextManager[Any]:
         """`torch.autocast` for the run's device."""
@@ -174,21 +160,19 @@ def make_precision(name: str | int | None, device_type: str) -> Precision:
     Raises:
         MisconfigurationError: the name is unknown, or the device cannot compute in it.
     """
-    text = _ALIASES.get(str(name), str(name)) if name is not None else "32-true"
-    if text in _TRUE_DTYPES:
-        if text == "64-true" and device_type == "mps":
-            raise MisconfigurationError(
-                "An MPS device has no float64: use precision='32-true', or accelerator='cpu'."
-            )
-        return Precision(text)
-    if text == "16-mixed" and device_type == "cpu":
+    text = "32-true" if name is None else _ALIASES.get(str(name), str(name))
+    if text not in _DTYPES:
+        raise MisconfigurationError(
+            f"precision={name!r} is not supported: choose one of {', '.join(_DTYPES)}."
+        )
+    if (text, device_type) == ("64-true", "mps"):
+        raise MisconfigurationError(
+            "An MPS device has no float64: use precision='32-true', or accelerator='cpu'."
+        )
+    if (text, device_type) == ("16-mixed", "cpu"):
         rank_zero_warn(
             "precision='16-mixed' is not supported on CPU: using 'bf16-mixed' instead."
         )
         text = "bf16-mixed"
-    if text in _MIXED_DTYPES:
-        return MixedPrecision(text, device_type)
-    known = ", ".join([*_TRUE_DTYPES, *_MIXED_DTYPES])
-    raise MisconfigurationError(
-        f"precision={name!r} is not supported: choose one of {known}."
-    )
+    mixed = text.endswith("mixed")
+    return MixedPrecision(text, device_type) if mixed else Precision(text)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import random
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -93,11 +94,8 @@ def random_state() -> dict[str, Any]:
         "python": [version, torch.tensor(words, dtype=torch.int64), gauss],
     }
     if "numpy" in sys.modules:
-        name, keys, position, has_gauss, cached = sys.modules[
-            "numpy"
-        ].random.get_state()
-        keys = torch.tensor(keys.astype("int64"))
-        state["numpy"] = [name, keys, int(position), int(has_gauss), float(cached)]
+        name, keys, *rest = sys.modules["numpy"].random.get_state()
+        state["numpy"] = [name, torch.tensor(keys.astype("int64")), *rest]
     if torch.cuda.is_available() and torch.cuda.is_initialized():
         state["cuda"] = torch.cuda.get_rng_state()
     if torch.backends.mps.is_available():
@@ -149,29 +147,29 @@ def draw_apart(items: Iterable[Any], seed: int) -> Iterator[Any]:
 
 def generator_states(generators: list[Any]) -> list[Any]:
     """The generators' states, as plain data."""
-    return [_state_of(generator) for generator in generators]
+    return [_controls(generator)[0]() for generator in generators]
 
 
 def restore_generators(generators: list[Any], states: list[Any]) -> None:
     """Put generators back to `generator_states`; no states change nothing."""
     for generator, state in zip(generators, states, strict=False):
-        if isinstance(generator, torch.Generator):
-            generator.set_state(state)
-        elif isinstance(generator, random.Random):
-            generator.setstate(state)
-        else:
-            generator.bit_generator.state = state
+        _controls(generator)[1](state)
 
 
 def seed_generator(generator: Any, seed: int) -> None:
     """Seed a generator of torch, `random` or NumPy."""
+    _controls(generator)[2](seed)
+
+
+def _controls(generator: Any) -> tuple[Callable[..., Any], ...]:
+    """How to get a generator's state, to set it, and to seed it."""
     if isinstance(generator, torch.Generator):
-        generator.manual_seed(seed)
-    elif isinstance(generator, random.Random):
-        generator.seed(seed)
-    else:
-        bits = generator.bit_generator
-        bits.state = type(bits)(seed).state
+        return generator.get_state, generator.set_state, generator.manual_seed
+    if isinstance(generator, random.Random):
+        return generator.getstate, generator.setstate, generator.seed
+    bits = generator.bit_generator
+    put = functools.partial(setattr, bits, "state")
+    return lambda: bits.state, put, lambda seed: put(type(bits)(seed).state)
 
 
 def generators_of(owner: Any, *inner: str) -> list[Any]:
@@ -179,16 +177,8 @@ def generators_of(owner: Any, *inner: str) -> list[Any]:
     kinds: tuple[type, ...] = (torch.Generator, random.Random)
     if "numpy" in sys.modules:
         kinds += (sys.modules["numpy"].random.Generator,)
-    owners = [owner, *(getattr(owner, name, None) for name in inner)]
-    attributes = [vars(each).values() for each in owners if hasattr(each, "__dict__")]
-    return [
-        value for values in attributes for value in values if isinstance(value, kinds)
-    ]
-
-
-def _state_of(generator: Any) -> Any:
-    if isinstance(generator, torch.Generator):
-        return generator.get_state()
-    if isinstance(generator, random.Random):
-        return generator.getstate()
-    return generator.bit_generator.state
+    found: list[Any] = []
+    for each in [owner, *(getattr(owner, name, None) for name in inner)]:
+        attributes = getattr(each, "__dict__", {}).values()
+        found += [value for value in attributes if isinstance(value, kinds)]
+    return found

@@ -78,7 +78,7 @@ def test_a_length_that_nobody_knows_is_a_type_error():
 
     stream = DataLoader(Stream(), batch_size=2)
     assert len(L.CombinedLoader([stream, loader(4)], "min_size")) == 2
-    with pytest.raises(TypeError, match="no length"):
+    with pytest.raises(TypeError):
         len(L.CombinedLoader([stream, loader(4)], "max_size"))
 
 

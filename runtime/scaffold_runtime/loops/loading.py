@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from torch.utils.data import RandomSampler
 
 from scaffold_runtime.combined_loader import CombinedLoader, combine
-from scaffold_runtime.data import DataHooks, DataModule
+from scaffold_runtime.data import DataModule
 from scaffold_runtime.engine import move_batch
 from scaffold_runtime.errors import MisconfigurationError
 from scaffold_runtime.launch import rank_zero_warn
@@ -28,6 +28,11 @@ LOADER_HOOKS = {
     "test": "test_dataloader",
     "predict": "predict_dataloader",
 }
+TRANSFER_HOOKS = (
+    "on_before_batch_transfer",
+    "transfer_batch_to_device",
+    "on_after_batch_transfer",
+)
 
 
 @dataclass
@@ -46,7 +51,9 @@ class DataSource:
 
     def has(self, stage: str) -> bool:
         """Somebody provides this stage's loaders."""
-        return self.given.get(stage) is not None or self._owner(stage) is not None
+        return bool(
+            self.given.get(stage) is not None or self.owner(LOADER_HOOKS[stage])
+        )
 
     def request(self, stage: str) -> Any:
         """Ask for this stage's loaders.
@@ -56,11 +63,10 @@ class DataSource:
         """
         hook, loaders = LOADER_HOOKS[stage], self.given.get(stage)
         if loaders is None:
-            owner = self._owner(stage) or self.datamodule or self.module
+            owner = self.owner(hook) or self.datamodule or self.module
             loaders, hook = getattr(owner, hook)(), f"{type(owner).__name__}.{hook}"
-        loaders = combine(
-            loaders, "max_size_cycle" if stage == "train" else "sequential"
-        )
+        mode = "max_size_cycle" if stage == "train" else "sequential"
+        loaders = combine(loaders, mode)
         for loader in getattr(loaders, "flattened", [loaders]):
             if not hasattr(loader, "__iter__"):
                 raise MisconfigurationError(
@@ -69,13 +75,12 @@ class DataSource:
                 )
         return loaders
 
-    def _owner(self, stage: str) -> DataHooks | None:
-        hook = LOADER_HOOKS[stage]
-        if self.datamodule is not None and is_overridden(
-            self.datamodule, hook, DataModule
-        ):
-            return self.datamodule
-        return self.module if is_overridden(self.module, hook, Module) else None
+    def owner(self, hook: str) -> Any:
+        """Who overrides a hook; the data module comes first."""
+        datamodule, module = self.datamodule, self.module
+        if datamodule is not None and is_overridden(datamodule, hook, DataModule):
+            return datamodule
+        return module if is_overridden(module, hook, Module) else None
 
 
 def load_training_data(trainer: Trainer) -> None:
@@ -83,21 +88,13 @@ def load_training_data(trainer: Trainer) -> None:
     if trainer.train_loader is not None:
         return
     source = trainer.source.request("train")
-    trainer.train_loader = trainer.engine.setup_loader(
-        source,
-        training=True,
-        distribute=trainer.use_distributed_sampler,
-        sequential=_is_overfit(trainer, source),
-    )
+    trainer.train_loader = _build(trainer, source, training=True)
     trainer.loaded_train_at = trainer.progress.epoch
     count = _limit_batches(trainer, trainer.train_loader, "train")
     trainer.num_training_batches = count
     trainer.val_check_batch = _validation_interval(trainer, count)
-    if (
-        trainer.loggers
-        and count < trainer.log_every_n_steps
-        and not trainer.fast_dev_run
-    ):
+    logs_rarely = trainer.loggers and count < trainer.log_every_n_steps
+    if logs_rarely and not trainer.fast_dev_run:
         rank_zero_warn(
             f"An epoch has {count} batches and log_every_n_steps is"
             f" {trainer.log_every_n_steps}: lower it to see more than epoch values."
@@ -160,19 +157,24 @@ def load_evaluation_data(
             "predict cannot tell apart the batches of CombinedLoader(mode="
             f"{requested.mode!r}): use mode='sequential'."
         )
-    loaders = [
-        trainer.engine.setup_loader(
-            source,
-            training=False,
-            distribute=trainer.use_distributed_sampler,
-            sequential=trainer.fitting and _is_overfit(trainer, source),
-        )
-        for source in sources
-    ]
+    loaders = [_build(trainer, source, training=False) for source in sources]
     counts = [_limit_batches(trainer, loader, word) for loader in loaders]
     setattr(trainer, f"{word}_loaders", loaders)
     setattr(trainer, f"num_{word}_batches", counts)
     return loaders, counts
+
+
+def _build(trainer: Trainer, source: Any, training: bool) -> EpochLoader:
+    """A loader for this rank; `overfit_batches` takes its shuffling away."""
+    overfits = bool(trainer.overfit_batches) and trainer.fitting
+    members = getattr(source, "flattened", [source])
+    samplers = [getattr(member, "sampler", None) for member in members]
+    if overfits and any(isinstance(sampler, RandomSampler) for sampler in samplers):
+        rank_zero_warn(
+            "overfit_batches takes the same batches each epoch: not shuffled."
+        )
+    deals = trainer.use_distributed_sampler
+    return trainer.engine.setup_loader(source, training, deals, overfits)
 
 
 def _limit_batches(trainer: Trainer, loader: EpochLoader, word: str) -> int | float:
@@ -180,18 +182,6 @@ def _limit_batches(trainer: Trainer, loader: EpochLoader, word: str) -> int | fl
     name = f"limit_{word}_batches"
     limit = getattr(trainer, name)
     return loader.limit([count_batches(m.length, limit, name) for m in loader.members])
-
-
-def _is_overfit(trainer: Trainer, source: Any) -> bool:
-    """Whether `overfit_batches` takes this loader's shuffling away, with a warning."""
-    if not trainer.overfit_batches:
-        return False
-    members = getattr(source, "flattened", [source])
-    if any(isinstance(getattr(m, "sampler", None), RandomSampler) for m in members):
-        rank_zero_warn(
-            "overfit_batches takes the same batches each epoch: not shuffled."
-        )
-    return True
 
 
 def count_batches(length: int | float, limit: int | float, name: str) -> int | float:
@@ -236,33 +226,26 @@ def _validation_interval(trainer: Trainer, batches: int | float) -> int | float:
                 " epoch: lower it, or count across epochs with check_val_every_n_epoch=None."
             )
         return interval
-    if batches == math.inf:
-        if interval != 1.0:
-            raise MisconfigurationError(
-                f"val_check_interval={interval} is a share of a training loader without a"
-                " length: use 1.0 or a whole number of batches."
-            )
-        return math.inf
-    return max(1, int(batches * interval))
+    if batches < math.inf:
+        return max(1, int(batches * interval))
+    if interval != 1.0:
+        raise MisconfigurationError(
+            f"val_check_interval={interval} is a share of a training loader without a"
+            " length: use 1.0 or a whole number of batches."
+        )
+    return math.inf
 
 
 def bind_transfer(trainer: Trainer) -> Callable[[Any, int], Any] | None:
     """The function that brings a batch to the device, None where it is there already."""
-    hooks = (
-        "on_before_batch_transfer",
-        "transfer_batch_to_device",
-        "on_after_batch_transfer",
-    )
-    engine = trainer.engine
-    owners = [_transfer_owner(trainer, hook) for hook in hooks]
-    precision = engine.precision
-    if not any(owners):
+    engine, precision = trainer.engine, trainer.engine.precision
+    owners = {hook: trainer.source.owner(hook) for hook in TRANSFER_HOOKS}
+    if not any(owners.values()):
         if engine.device.type == "cpu" and not precision.converts_input:
             return None
         return lambda batch, _: engine.to_device(batch)
     before, move, after = (
-        getattr(owner or trainer.module, hook)
-        for owner, hook in zip(owners, hooks, strict=True)
+        getattr(owner or trainer.module, hook) for hook, owner in owners.items()
     )
 
     def transfer(batch: Any, dataloader_idx: int) -> Any:
@@ -272,11 +255,3 @@ def bind_transfer(trainer: Trainer) -> Callable[[Any, int], Any] | None:
         return after(batch, dataloader_idx)
 
     return transfer
-
-
-def _transfer_owner(trainer: Trainer, hook: str) -> DataHooks | None:
-    """Who overrides a transfer hook; the data module comes first."""
-    datamodule = trainer.datamodule
-    if datamodule is not None and is_overridden(datamodule, hook, DataModule):
-        return datamodule
-    return trainer.module if is_overridden(trainer.module, hook, Module) else None

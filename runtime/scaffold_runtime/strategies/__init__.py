@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from scaffold_runtime.errors import MisconfigurationError
 from scaffold_runtime.strategies.base import Strategy
 from scaffold_runtime.strategies.ddp import DDPStrategy
@@ -12,6 +15,16 @@ from scaffold_runtime.strategies.fsdp import FSDPStrategy
 
 __all__ = ["DDPStrategy", "FSDPStrategy", "Strategy", "make_strategy"]
 
+_KNOWN: dict[str, Callable[[], Strategy]] = {
+    "single_device": Strategy,
+    "ddp": DDPStrategy,
+    "ddp_find_unused_parameters_false": DDPStrategy,
+    "ddp_find_unused_parameters_true": partial(
+        DDPStrategy, find_unused_parameters=True
+    ),
+    "fsdp": FSDPStrategy,
+    "fsdp_cpu_offload": partial(FSDPStrategy, cpu_offload=True),
+}
 _REFUSED = {
     "dp": "use 'ddp'",
     "ddp_spawn": "use 'ddp', which starts your script once per process",
@@ -39,17 +52,9 @@ def make_strategy(strategy: str | Strategy, world_size: int) -> Strategy:
     if isinstance(strategy, Strategy):
         return strategy
     if strategy == "auto":
-        return DDPStrategy() if world_size > 1 else Strategy()
-    if strategy == "single_device":
-        return Strategy()
-    if strategy == "fsdp_cpu_offload":
-        return FSDPStrategy(cpu_offload=True)
-    if strategy == "fsdp":
-        return FSDPStrategy()
-    if strategy == "ddp_find_unused_parameters_true":
-        return DDPStrategy(find_unused_parameters=True)
-    if strategy in ("ddp", "ddp_find_unused_parameters_false"):
-        return DDPStrategy()
+        strategy = "ddp" if world_size > 1 else "single_device"
+    if strategy in _KNOWN:
+        return _KNOWN[strategy]()
     for refused, instead in _REFUSED.items():
         if str(strategy).startswith(refused):
             raise MisconfigurationError(

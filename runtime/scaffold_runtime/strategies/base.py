@@ -42,6 +42,7 @@ class Strategy:
     def __init__(self) -> None:
         self.place = ProcessPlace()
         self.root_device = torch.device("cpu")
+        self.heartbeat: Heartbeat | None = None
 
     def connect(self, place: ProcessPlace, device: torch.device) -> None:
         """Take a place and a device, and join the other ranks."""
@@ -92,31 +93,77 @@ class Strategy:
 
     def report_silence(self) -> None:
         """After an error, name the ranks that are silent or do not go on."""
+        if self.heartbeat is not None:
+            self.heartbeat.report()
 
     def barrier(self, name: str = "") -> None:
-        """Wait until every rank is here."""
+        """Wait until every rank is here, over the CPU."""
+        if self.place.world_size > 1:
+            dist.all_reduce(torch.zeros(1))
 
     def broadcast(self, value: T, src: int = 0) -> T:
-        """Give every rank the value of rank `src`."""
-        return value
+        """Give every rank the value of rank `src`.
+
+        Pickled bytes as a tensor: torch's own object collectives need NumPy.
+        """
+        if self.place.world_size == 1:
+            return value
+        sends = self.place.rank == src
+        content = bytearray(pickle.dumps(value) if sends else b"")
+        size = torch.tensor([len(content)])
+        dist.broadcast(size, src)
+        pickled = torch.empty(int(size), dtype=torch.uint8)
+        if sends:
+            pickled = torch.frombuffer(content, dtype=torch.uint8)
+        dist.broadcast(pickled, src)
+        received: T = value if sends else pickle.loads(bytes(pickled.tolist()))
+        return received
 
     def all_reduce(self, tensor: torch.Tensor, op: str = "mean") -> torch.Tensor:
-        """Reduce over ranks by `mean`, `sum`, `min` or `max`; every rank gets the result."""
-        return tensor
+        """Reduce a copy of the tensor over ranks by `mean`, `sum`, `min` or `max`."""
+        if self.place.world_size == 1:
+            return tensor
+        reduced = tensor.detach().clone()
+        kind = {"mean": "SUM", "avg": "SUM"}.get(op, op.upper())
+        dist.all_reduce(reduced, op=getattr(dist.ReduceOp, kind))
+        return reduced / self.place.world_size if op in ("mean", "avg") else reduced
 
     def all_gather(
         self, tensor: torch.Tensor, sync_grads: bool = False
     ) -> torch.Tensor:
-        """Stack the ranks' tensors: (...) -> (world_size, ...); alone: unchanged."""
-        return tensor
+        """Stack the ranks' tensors: (...) -> (world_size, ...); alone: unchanged.
+
+        Args:
+            tensor: this rank's, of one shape on all ranks.
+            sync_grads: let gradients flow back to every rank.
+        """
+        if self.place.world_size == 1:
+            return tensor
+        if sync_grads:
+            from torch.distributed.nn.functional import all_gather
+
+            return torch.stack(all_gather(tensor))
+        gathered = [torch.empty_like(tensor) for _ in range(self.place.world_size)]
+        dist.all_gather(gathered, tensor.detach().contiguous())
+        return torch.stack(gathered)
 
     def agree(self, flag: bool, all_ranks: bool = True) -> bool:
         """Whether every rank (or any, with `all_ranks=False`) says yes."""
-        return flag
+        if self.place.world_size == 1:
+            return flag
+        vote = torch.tensor(int(flag))
+        dist.all_reduce(vote, op=dist.ReduceOp.MIN if all_ranks else dist.ReduceOp.MAX)
+        return bool(vote.item())
 
     def agree_on_most(self, *numbers: int) -> tuple[int, ...]:
         """The largest of every rank's number, for several numbers at once."""
-        return numbers
+        if self.place.world_size == 1:
+            return numbers
+        if self.heartbeat is not None:
+            self.heartbeat.step += 1
+        word = torch.tensor(numbers)
+        dist.all_reduce(word, op=dist.ReduceOp.MAX)
+        return tuple(word.tolist())
 
     def reduce_boolean_decision(self, decision: bool, all: bool = True) -> bool:
         """`agree`, under the name that Lightning's callbacks use."""
@@ -142,7 +189,6 @@ class ProcessGroupStrategy(Strategy):
         super().__init__()
         self._backend = process_group_backend
         self._timeout = _as_timedelta(timeout)
-        self.heartbeat: Heartbeat | None = None
 
     def connect(self, place: ProcessPlace, device: torch.device) -> None:
         """Join the process group, unless the user has made one."""
@@ -179,75 +225,6 @@ class ProcessGroupStrategy(Strategy):
         gc.collect()
         if dist.is_initialized():
             dist.destroy_process_group()
-
-    def report_silence(self) -> None:
-        """After an error, name the ranks that are silent or do not go on."""
-        if self.heartbeat is not None:
-            self.heartbeat.report()
-
-    def barrier(self, name: str = "") -> None:
-        """Wait until every rank is here, over the CPU."""
-        if self.place.world_size > 1:
-            dist.all_reduce(torch.zeros(1))
-
-    def broadcast(self, value: T, src: int = 0) -> T:
-        """Give every rank the value of rank `src`.
-
-        Pickled bytes as a tensor: torch's own object collectives need NumPy.
-        """
-        if self.place.world_size == 1:
-            return value
-        sends = self.place.rank == src
-        content = bytearray(pickle.dumps(value) if sends else b"")
-        size = torch.tensor([len(content)])
-        dist.broadcast(size, src)
-        pickled = torch.empty(int(size), dtype=torch.uint8)
-        if sends:
-            pickled = torch.frombuffer(content, dtype=torch.uint8)
-        dist.broadcast(pickled, src)
-        received: T = value if sends else pickle.loads(bytes(pickled.tolist()))
-        return received
-
-    def all_reduce(self, tensor: torch.Tensor, op: str = "mean") -> torch.Tensor:
-        """Reduce a copy of the tensor over ranks, on the tensor's device."""
-        if self.place.world_size == 1:
-            return tensor
-        reduced = tensor.detach().clone()
-        kind = {"mean": "SUM", "avg": "SUM"}.get(op, op.upper())
-        dist.all_reduce(reduced, op=getattr(dist.ReduceOp, kind))
-        return reduced / self.place.world_size if op in ("mean", "avg") else reduced
-
-    def all_gather(
-        self, tensor: torch.Tensor, sync_grads: bool = False
-    ) -> torch.Tensor:
-        """Stack the ranks' tensors, with gradients where `sync_grads` says so."""
-        if self.place.world_size == 1:
-            return tensor
-        if sync_grads:
-            from torch.distributed.nn.functional import all_gather
-
-            return torch.stack(all_gather(tensor))
-        gathered = [torch.empty_like(tensor) for _ in range(self.place.world_size)]
-        dist.all_gather(gathered, tensor.detach().contiguous())
-        return torch.stack(gathered)
-
-    def agree(self, flag: bool, all_ranks: bool = True) -> bool:
-        """Agree on a yes or no, over the CPU."""
-        if self.place.world_size == 1:
-            return flag
-        vote = torch.tensor(int(flag))
-        dist.all_reduce(vote, op=dist.ReduceOp.MIN if all_ranks else dist.ReduceOp.MAX)
-        return bool(vote.item())
-
-    def agree_on_most(self, *numbers: int) -> tuple[int, ...]:
-        """The largest of every rank's number, over the CPU in one word."""
-        if self.place.world_size == 1:
-            return numbers
-        if self.heartbeat is not None:
-            self.heartbeat.step += 1
-        word = torch.tensor(numbers)
-        dist.all_reduce(word, op=dist.ReduceOp.MAX)
-        return tuple(word.tolist())
 
 
 def _as_timedelta(timeout: timedelta | float | None) -> timedelta | None:
