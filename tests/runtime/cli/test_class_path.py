@@ -10,7 +10,7 @@ import torch
 import yaml
 
 from scaffold_runtime.cli.class_path import translate, translate_word
-from scaffold_runtime.errors import MisconfigurationError
+from scaffold_runtime.errors import MisconfigurationError, NotProvidedError
 from tests.runtime.cli.project import Activation, Model
 
 
@@ -50,7 +50,8 @@ def test_a_class_without_counterpart_is_refused_by_name(refusal):
     path = "lightning.pytorch.callbacks.Nowhere"
     assert f"{path} has no counterpart" in refusal(f"--trainer.callbacks+={path}")
     known = "lightning.pytorch.callbacks.DeviceStatsMonitor"
-    assert "use ThroughputMonitor" in refusal(f"--trainer.callbacks+={known}")
+    with pytest.raises(NotProvidedError, match="use ThroughputMonitor"):
+        refusal(f"--trainer.callbacks+={known}")
 
 
 @pytest.fixture
