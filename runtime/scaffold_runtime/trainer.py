@@ -111,6 +111,8 @@ class Trainer:
         loggers: every logger.
         global_rank: index of this process among all; `local_rank` on its machine.
         world_size: number of processes; `num_devices` on this machine.
+        val_dataloaders, test_dataloaders, predict_dataloaders: the loaders as this rank uses
+            them, alone or in a collection like that which was given.
         should_stop: set it to end the fit after this batch.
         interrupted: the last run was stopped by a signal.
 
@@ -355,6 +357,8 @@ class Trainer:
         self.num_predict_batches: list[int | float] = []
         self.test_loaders: list[EpochLoader] = []
         self.predict_loaders: list[EpochLoader] = []
+        self.test_dataloaders: Any = None
+        self.predict_dataloaders: Any = None
         self._kept = Metrics({}, {}, {})
         self.reset()
 
@@ -362,6 +366,7 @@ class Trainer:
         """Every fit asks for its loaders anew, and knows of no batch before."""
         self.train_loader: EpochLoader | None = None
         self.val_loaders: list[EpochLoader] = []
+        self.val_dataloaders: Any = None
         self.num_val_batches: list[int | float] = []
         self.val_check_batch: int | float = math.inf
         self.loaded_train_at = 0
@@ -805,21 +810,6 @@ class Trainer:
         return self.train_loader.loader if self.train_loader is not None else None
 
     @property
-    def val_dataloaders(self) -> Any:
-        """The validation loader, or the list of them."""
-        return _one_or_all(self.val_loaders)
-
-    @property
-    def test_dataloaders(self) -> Any:
-        """The test loader, or the list of them."""
-        return _one_or_all(self.test_loaders)
-
-    @property
-    def predict_dataloaders(self) -> Any:
-        """The prediction loader, or the list of them."""
-        return _one_or_all(self.predict_loaders)
-
-    @property
     def checkpoint_callbacks(self) -> list[ModelCheckpoint]:
         """All ModelCheckpoints."""
         return [cb for cb in self.callbacks if isinstance(cb, ModelCheckpoint)]
@@ -917,11 +907,6 @@ def _set_backends(
 def _idle_recorder() -> MetricRecorder:
     """A recorder that belongs to no loop: it has no hook, so it refuses to log."""
     return MetricRecorder(training=False)
-
-
-def _one_or_all(loaders: list[EpochLoader]) -> Any:
-    found = [loader.loader for loader in loaders]
-    return (found[0] if len(found) == 1 else found) if found else None
 
 
 def _version_of(folder: Path) -> int:

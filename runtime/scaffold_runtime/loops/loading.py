@@ -49,6 +49,12 @@ class DataSource:
     datamodule: DataModule | None
     given: dict[str, Any]
 
+    def __post_init__(self) -> None:
+        if self.datamodule and any(given is not None for given in self.given.values()):
+            raise MisconfigurationError(
+                "Loaders and a data module were given: pass one or the other."
+            )
+
     def has(self, stage: str) -> bool:
         """Somebody provides this stage's loaders."""
         return bool(
@@ -148,19 +154,24 @@ def load_evaluation_data(
     """Loaders of a stage, built anew, and how many batches of each are taken."""
     word = {"validate": "val"}.get(stage, stage)
     limit = getattr(trainer, f"limit_{word}_batches")
-    requested: Any = [] if limit == 0 else trainer.source.request(stage)
-    sources = [requested] if limit != 0 else []
-    if getattr(requested, "mode", "") == "sequential":
-        sources = requested.flattened
-    elif isinstance(requested, CombinedLoader) and stage == "predict":
+    if limit == 0:
+        requested: Any = CombinedLoader([], "sequential")
+    else:
+        requested = trainer.source.request(stage)
+    in_turn = getattr(requested, "mode", "") == "sequential"
+    if isinstance(requested, CombinedLoader) and stage == "predict" and not in_turn:
         raise MisconfigurationError(
             "predict cannot tell apart the batches of CombinedLoader(mode="
             f"{requested.mode!r}): use mode='sequential'."
         )
+    sources = requested.flattened if in_turn else [requested]
     loaders = [_build(trainer, source, training=False) for source in sources]
     counts = [_limit_batches(trainer, loader, word) for loader in loaders]
     setattr(trainer, f"{word}_loaders", loaders)
     setattr(trainer, f"num_{word}_batches", counts)
+    built = [loader.loader for loader in loaders]
+    collection = requested.restore_structure(built) if in_turn else built[0]
+    setattr(trainer, f"{word}_dataloaders", collection)
     return loaders, counts
 
 

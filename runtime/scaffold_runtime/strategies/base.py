@@ -140,9 +140,9 @@ class Strategy:
         if self.place.world_size == 1:
             return tensor
         if sync_grads:
-            from torch.distributed.nn.functional import all_gather
-
-            return torch.stack(all_gather(tensor))
+            parts = [torch.zeros_like(tensor) for _ in range(self.place.world_size)]
+            parts[self.place.rank] = tensor
+            return sum_over_ranks(torch.stack(parts))
         gathered = [torch.empty_like(tensor) for _ in range(self.place.world_size)]
         dist.all_gather(gathered, tensor.detach().contiguous())
         return torch.stack(gathered)
@@ -232,3 +232,23 @@ def _as_timedelta(timeout: timedelta | float | None) -> timedelta | None:
     if timeout is None or isinstance(timeout, timedelta):
         return timeout
     return timedelta(seconds=timeout)
+
+
+def sum_over_ranks(tensor: torch.Tensor) -> torch.Tensor:
+    """The sum over ranks, through which gradients flow back to every rank."""
+    total: torch.Tensor = _AllReduce.apply(tensor)  # type: ignore[no-untyped-call]
+    return total
+
+
+class _AllReduce(torch.autograd.Function):
+    """The sum over ranks; so is its gradient, for every rank's loss depends on all inputs."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: torch.Tensor) -> torch.Tensor:
+        total = tensor.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> Any:
+        return sum_over_ranks(gradient)

@@ -6,12 +6,11 @@ all-reduce.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
-import torch.distributed as dist
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
+
+from scaffold_runtime.strategies.base import sum_over_ranks
 
 
 def synchronize_batch_norm(module: nn.Module, device: torch.device) -> None:
@@ -37,9 +36,9 @@ class _ReducedBatchNorm(_BatchNorm):
         x = input.to(torch.promote_types(input.dtype, torch.float32)).movedim(1, -1)
         axes = list(range(x.dim() - 1))
         own = torch.cat([x.sum(axes), x.new_tensor([x.numel() / x.shape[-1]])])
-        sums, count = _sum_over_ranks(own).tensor_split([-1])
+        sums, count = sum_over_ranks(own).tensor_split([-1])
         mean = sums / count
-        squares = _sum_over_ranks((x - mean).square().sum(axes))
+        squares = sum_over_ranks((x - mean).square().sum(axes))
         normal = (x - mean) * torch.rsqrt(squares / count + self.eps)
         if self.affine:
             normal = torch.addcmul(self.bias, normal, self.weight)
@@ -56,22 +55,3 @@ class _ReducedBatchNorm(_BatchNorm):
                 buffer.lerp_(value.to(buffer), share)
         if self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
-
-
-def _sum_over_ranks(tensor: torch.Tensor) -> torch.Tensor:
-    total: torch.Tensor = _AllReduce.apply(tensor)  # type: ignore[no-untyped-call]
-    return total
-
-
-class _AllReduce(torch.autograd.Function):
-    """The sum over ranks; so is its gradient, for every rank's loss depends on all inputs."""
-
-    @staticmethod
-    def forward(ctx: Any, tensor: torch.Tensor) -> torch.Tensor:
-        total = tensor.clone()
-        dist.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> Any:
-        return _sum_over_ranks(gradient)

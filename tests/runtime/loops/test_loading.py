@@ -146,3 +146,39 @@ def test_loaders_are_asked_for_anew_when_told_so(net, make_trainer):
 
     make_trainer(max_epochs=5, reload_dataloaders_every_n_epochs=2).fit(Counting())
     assert asked == [0, 2, 4]
+
+
+def test_the_trainer_shows_its_loaders_in_the_collection_that_was_given(
+    net, make_trainer
+):
+    class Data(L.LightningDataModule):
+        def train_dataloader(self):
+            return {"one": loader(), "more": (loader(), loader(samples=8))}
+
+        def val_dataloader(self):
+            return {"one": loader(), "other": loader(samples=8)}
+
+        def test_dataloader(self):
+            return [loader()]
+
+    class Several(net):
+        def training_step(self, batch, batch_idx):
+            return super().training_step(batch["one"], batch_idx)
+
+        def validation_step(self, batch, batch_idx, dataloader_idx=0):
+            return super().validation_step(batch, batch_idx)
+
+    trainer = make_trainer(max_epochs=1)
+    trainer.fit(Several(), datamodule=Data())
+    assert trainer.train_dataloader.keys() == {"one", "more"}
+    assert [len(each) for each in trainer.train_dataloader["more"]] == [4, 1]
+    assert [len(each) for each in trainer.val_dataloaders.values()] == [4, 1]
+    trainer.test(Several(), Data(), verbose=False)
+    assert isinstance(trainer.test_dataloaders, list)
+    trainer.predict(net(), loader())
+    assert len(trainer.predict_dataloaders) == 4
+
+
+def test_loaders_beside_a_data_module_are_refused(net, make_trainer):
+    with pytest.raises(L.MisconfigurationError, match="one or the other"):
+        make_trainer(max_epochs=1).fit(net(), loader(), datamodule=L.DataModule())

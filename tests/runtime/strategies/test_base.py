@@ -12,11 +12,19 @@ import sys
 sys.modules["numpy"] = None
 
 import scaffold_runtime as L
+import torch
 
 engine = L.Engine(accelerator="cpu", strategy="ddp", devices=2)
 engine.launch()
 said = engine.broadcast({"folder": "runs", "numbers": (1, 2)} if engine.rank == 1 else None, 1)
 assert said == {"folder": "runs", "numbers": (1, 2)}
+own = torch.tensor([1.0, 2.0 + engine.rank], requires_grad=True)
+gathered = engine.all_gather(own, sync_grads=True)
+assert gathered.tolist() == [[1.0, 2.0], [1.0, 3.0]] == engine.all_gather(own).tolist()
+(gathered * (engine.rank + 1)).sum().backward()
+assert own.grad.tolist() == [3.0, 3.0]
+assert engine.all_reduce(own, "max").tolist() == [1.0, 3.0]
+assert engine.agree(engine.rank == 0, all_ranks=False) and not engine.agree(engine.rank == 0)
 """
 
 
