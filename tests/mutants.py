@@ -16,24 +16,30 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = Path("runtime", "scaffold_runtime")
-PARITY = "tests/parity/test_scenarios.py"
-RESUME = "tests/reliability/test_exact_resume.py"
-LOADING = "tests/runtime/loops/test_loading.py"
-CALLBACKS = "tests/runtime/callbacks"
+SCENARIO = "tests/parity/test_scenarios.py::test_a_run_is_lightnings"
+ACCUMULATED = f"{SCENARIO}[accumulated, with a rest]"
+EVERY = f"{SCENARIO}[every entry point]"
+RATES = "tests/parity/test_scenarios.py::test_rates_and_losses_are_bitwise_lightnings"
+STATE = "tests/parity/test_scenarios.py::test_the_state_after_a_resume_is_lightnings"
+RESUME = "tests/reliability/test_exact_resume.py::test_resumed_at_every_place"
+OVERFIT = "test_overfitting_takes_the_same_batches_in_order"
+LOADING = f"tests/runtime/loops/test_loading.py::{OVERFIT}"
+VERSION = "test_a_taken_name_gets_a_version_from_one"
+CHECKPOINT = f"tests/runtime/callbacks/test_model_checkpoint.py::{VERSION}"
 
 
 @dataclass(frozen=True)
 class Mutant:
     """A fault: in `module` of the runtime, the one place `old` becomes `new`.
 
-    `tests` are the paths that should notice it.
+    `test` is the one that should notice it.
     """
 
     fault: str
     module: str
     old: str
     new: str
-    tests: tuple[str, ...] = (PARITY,)
+    test: str
 
 
 MUTANTS = (
@@ -42,38 +48,42 @@ MUTANTS = (
         "metrics.py",
         "weighted = value * batch_size\n",
         "batch_size = 1\n            weighted = value * batch_size\n",
+        EVERY,
     ),
     Mutant(
         "accumulated loss not divided",
         "loops/training.py",
         "loss = loss / accumulated",
         "loss = loss / 1",
+        ACCUMULATED,
     ),
     Mutant(
         "scheduler frequency ignored",
         "loops/training.py",
         "if count % config.frequency == 0:",
         "if count % 1 == 0:",
+        RATES,
     ),
     Mutant(
         "mixed precision silently off",
         "loops/step_plan.py",
         "autocast=None if precision.is_plain else precision.forward_context,",
         "autocast=None,",
+        f"{SCENARIO}[bf16-mixed]",
     ),
     Mutant(
         "loader state not restored",
         "loops/resume.py",
         "skip=progress.batch)",
         "skip=0)",
-        (RESUME,),
+        RESUME,
     ),
     Mutant(
         "patience off by one",
         "callbacks/early_stopping.py",
         "if self.wait_count < self.patience:",
         "if self.wait_count <= self.patience:",
-        (PARITY, CALLBACKS),
+        f"{SCENARIO}[early stopping]",
     ),
     Mutant(
         "global_step counts batches",
@@ -81,78 +91,84 @@ MUTANTS = (
         "progress.batches += 1\n    progress.phase = Phase.BATCH_DONE",
         "progress.batches += 1\n    progress.global_step = progress.batches\n"
         "    progress.phase = Phase.BATCH_DONE",
+        ACCUMULATED,
     ),
     Mutant(
         "overfit still shuffles",
         "loops/loading.py",
         "sequential=_is_overfit(trainer, source),\n    )\n    trainer.loaded_train_at",
         "sequential=False,\n    )\n    trainer.loaded_train_at",
-        (LOADING,),
+        LOADING,
     ),
     Mutant(
         "no step on the epoch's last batch",
         "loops/training.py",
         "trainer.is_last_batch or (batch_idx + 1) %",
         "(batch_idx + 1) %",
+        ACCUMULATED,
     ),
     Mutant(
         "plateau scheduler never stepped",
         "loops/training.py",
         'step_schedulers(trainer, "epoch", plateau=True)',
         "pass",
+        f"{SCENARIO}[plateau of a validation metric]",
     ),
     Mutant(
         "callback state not restored",
         "loops/resume.py",
         "callback.load_state_dict(states[callback.state_key])",
         "pass",
-        (PARITY, RESUME),
+        STATE,
     ),
     Mutant(
         "optimizer state not restored",
         "loops/resume.py",
         "trainer.strategy.load_optimizer_state(optimizer, state)",
         "pass",
-        (PARITY, RESUME),
+        STATE,
     ),
     Mutant(
         "scheduler state not restored",
         "loops/resume.py",
         "config.scheduler.load_state_dict(state)",
         "pass",
-        (PARITY, RESUME),
+        RESUME,
     ),
     Mutant(
         "random state not restored",
         "loops/resume.py",
         'restore_random_state(own["random_state"])',
         "pass",
-        (RESUME,),
+        RESUME,
     ),
     Mutant(
         "clipping ignored",
         "loops/step_plan.py",
         "clip=module.configure_gradient_clipping if clips else None,",
         "clip=None,",
+        f"{SCENARIO}[clipped by value]",
     ),
     Mutant(
         "metrics not reset between epochs",
         "loops/training.py",
         "    trainer.recorder.reset()\n",
         "",
+        f"{SCENARIO}[a sum over the epoch]",
     ),
     Mutant(
         "staying in evaluation mode after validation",
         "loops/evaluation.py",
         "child.training = training",
         "child.training = False",
+        EVERY,
     ),
     Mutant(
         "version suffix from 2",
         "callbacks/model_checkpoint.py",
         "STARTING_VERSION: ClassVar[int] = 1",
         "STARTING_VERSION: ClassVar[int] = 2",
-        (PARITY, CALLBACKS),
+        CHECKPOINT,
     ),
 )
 
@@ -163,7 +179,7 @@ def places(mutant: Mutant) -> int:
     return source.count(mutant.old)
 
 
-def first_failure(copy: Path, tests: tuple[str, ...]) -> str | None:
+def first_failure(copy: Path, *tests: str) -> str | None:
     """The first test that fails in the checkout `copy`; None where all pass."""
     pytest = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
     result = subprocess.run(
@@ -189,7 +205,7 @@ def seed(copy: Path, mutant: Mutant) -> str | None:
     source = module.read_text(encoding="utf-8")
     module.write_text(source.replace(mutant.old, mutant.new), encoding="utf-8")
     try:
-        return first_failure(copy, mutant.tests)
+        return first_failure(copy, mutant.test)
     finally:
         module.write_text(source, encoding="utf-8")
 
@@ -202,8 +218,7 @@ def main() -> int:
         for folder in ("runtime", "tests"):
             shutil.copytree(ROOT / folder, copy / folder)
         shutil.copy(ROOT / "pyproject.toml", copy)
-        healthy = sorted({path for mutant in MUTANTS for path in mutant.tests})
-        if failure := first_failure(copy, tuple(healthy)):
+        if failure := first_failure(copy, *{mutant.test for mutant in MUTANTS}):
             print(f"{failure} fails without any fault: mend that first.")
             return 1
         print("| fault | noticed by | seconds |\n|---|---|---|")

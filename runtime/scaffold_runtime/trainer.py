@@ -219,7 +219,7 @@ class Trainer:
             (Checkpoint, ModelCheckpoint, "enable_checkpointing", enable_checkpointing),
         )
         self.callbacks = self._make_callbacks(callbacks, max_time, defaults)
-        self._start_afresh()
+        self.start_afresh()
 
     # --- construction -----------------------------------------------------------------
 
@@ -334,7 +334,7 @@ class Trainer:
             )
         return sorted(listed, key=lambda callback: callback.runs_last)
 
-    def _start_afresh(self) -> None:
+    def start_afresh(self) -> None:
         """The state of a trainer that has not run."""
         self.state = TrainerState()
         self.progress = FitProgress()

@@ -123,6 +123,7 @@ class Record:
     Attributes:
         hooks: every hook call, with the run's counters at that moment.
         losses: of every training step, as the bits of a float.
+        outputs: what `on_train_batch_end` gets, likewise.
         rates: learning rate of every training step.
         lines: what each logger line holds: (metrics, step).
         metrics: `callback_metrics` at the hooks where callbacks read them, and at the end.
@@ -138,6 +139,7 @@ class Record:
 
     hooks: list[Any] = field(default_factory=list)
     losses: list[str] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
     lines: list[Any] = field(default_factory=list)
     metrics: list[Any] = field(default_factory=list)
@@ -188,6 +190,9 @@ def _recording(base: type, who: str, hooks: list[str], record: Record) -> type:
         def hook(self, *args, **kwargs):
             trainer = self._attached if who == "module" else args[0]
             record.hooks.append((who, name, *_moment(trainer)))
+            if name == "on_train_batch_end":
+                outputs = args[0 if who == "module" else 2] or {}
+                record.outputs += [bits(loss) for loss in outputs.values()]
             reads = ("on_train_batch_end", "on_validation_end", "on_train_epoch_end")
             if name in reads and not trainer.sanity_checking:
                 record.metrics.append((who, name, plain(trainer.callback_metrics)))

@@ -50,7 +50,7 @@ LEVELS = {
     3: {"module", "data", "callback", "utilities"},
     4: {"loops", "callbacks", "loggers"},
     5: {"trainer"},
-    6: {"cli"},
+    6: {"cli", "tuner"},
 }
 LEVEL = {room: level for level, rooms in LEVELS.items() for room in rooms}
 FAMILIES = {"callbacks", "loggers"}

@@ -204,6 +204,7 @@ def forward_backward(
         return outputs
     if accumulated > 1:
         loss = loss / accumulated
+        outputs["loss"] = loss.detach()
     if table["on_before_backward"]:
         hooks.call("on_before_backward", loss)
     if plan.backward is None:
