@@ -52,10 +52,10 @@ __all__ = [
 ]
 
 _INSTEAD = {
-    "BatchSizeFinder": "try sizes with Trainer(max_steps=3), and halve after an error",
+    "BatchSizeFinder": "call tuner.Tuner(trainer).scale_batch_size before fit",
     "DeviceStatsMonitor": "log torch.cuda.memory_stats() in a callback, or use"
     " ThroughputMonitor",
-    "LearningRateFinder": "compare a few rates with Trainer(max_steps=100)",
+    "LearningRateFinder": "call tuner.Tuner(trainer).lr_find before fit",
     "ModelPruning": "call torch.nn.utils.prune in a callback's on_train_epoch_end",
     "OnExceptionCheckpoint": "use ModelCheckpoint(save_on_exception=True)",
     "SpikeDetection": "use EarlyStopping(divergence_threshold=...), and what"

@@ -160,11 +160,14 @@ class RichProgressBar(ProgressBar):
             self._tasks[-1].resume(monotonic())
         self._next_draw = 0.0 if self.is_enabled else math.inf
 
-    def _close(self) -> None:
+    def _close(self, *_: Any, **__: Any) -> None:
+        """Give the terminal back, and leave the last state to be seen."""
         if self._display is not None:
             self._display.close()
         self._display = None
         self._tasks.clear()
+
+    teardown = on_exception = _close
 
     def on_train_start(self, trainer: Trainer, pl_module: Module) -> None:
         """Go on with the epoch of a run that is resumed in the middle of it."""
@@ -240,14 +243,6 @@ class RichProgressBar(ProgressBar):
             self._draw(trainer, pl_module)
 
     on_test_batch_end = on_predict_batch_end = on_validation_batch_end
-
-    def on_exception(self, trainer: Trainer, pl_module: Module, *_: Any) -> None:
-        """Give the terminal back."""
-        self._close()
-
-    def teardown(self, trainer: Trainer, pl_module: Module, stage: str) -> None:
-        """Leave the last state to be seen."""
-        self._close()
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the display, which holds the terminal."""
