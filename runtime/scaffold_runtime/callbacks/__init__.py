@@ -58,8 +58,8 @@ _INSTEAD = {
     "LearningRateFinder": "call tuner.Tuner(trainer).lr_find before fit",
     "ModelPruning": "call torch.nn.utils.prune in a callback's on_train_epoch_end",
     "OnExceptionCheckpoint": "use ModelCheckpoint(save_on_exception=True)",
-    "SpikeDetection": "use EarlyStopping(divergence_threshold=...), and what"
-    " Trainer(on_nonfinite=...) can do",
+    "SpikeDetection": "use EarlyStopping(divergence_threshold=...), or"
+    " Trainer(on_nonfinite='skip')",
     "StochasticWeightAveraging": "use WeightAveraging, whose default is the same mean,"
     " with torch.optim.swa_utils.SWALR as scheduler",
 }

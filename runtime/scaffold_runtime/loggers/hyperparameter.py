@@ -14,13 +14,9 @@ PLAIN = (bool, int, float, str)
 
 def as_dict(params: Any) -> dict[str, Any]:
     """Return hyperparameters given as a mapping, namespace, data class or None."""
-    if params is None:
-        return {}
-    if isinstance(params, Namespace):
-        return vars(params)
     if is_dataclass(params) and not isinstance(params, type):
         return asdict(params)
-    return dict(params)
+    return vars(params) if isinstance(params, Namespace) else dict(params or {})
 
 
 def flatten(params: Mapping[Any, Any], delimiter: str = "/") -> dict[str, Any]:

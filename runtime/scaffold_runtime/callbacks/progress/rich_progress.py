@@ -135,7 +135,7 @@ class RichProgressBar(ProgressBar):
         """The task at work as it stands; fetching its metrics waits for the device."""
         task = self._tasks[-1]
         task.advance(self._completed, monotonic())
-        task.metrics = {
+        self._tasks[0].metrics = {  # within an epoch, a validation does not repeat them
             name: value.item() if isinstance(value, Tensor) else value
             for name, value in self.get_metrics(trainer, pl_module).items()
         }
