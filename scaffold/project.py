@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,7 @@ from scaffold.generation import Generation
 from scaffold.overrides import Components
 from scaffold.plan import Operation
 from scaffold.state import VENDOR_OWNER, Lock, Record
-from scaffold.tree import File
+from scaffold.tree import File, Tree
 
 
 def find(start: Path) -> Path:
@@ -61,9 +62,9 @@ class Project:
         return Project(root, record, locks, Components(root, trusted))
 
     @property
-    def vendored(self) -> Lock | None:
-        """The lock of the runtime's source, if the project has it."""
-        return self.locks.get(VENDOR_OWNER)
+    def vendored(self) -> Lock:
+        """The lock of the runtime's source; without files where there is none."""
+        return self.locks.get(VENDOR_OWNER, Lock({}))
 
     @cached_property
     def base(self) -> Generation:
@@ -94,17 +95,10 @@ class Project:
         return content.content
 
     def state_operations(
-        self, record: Record, generated: Generation, runtime: Lock | None
+        self, record: Record, locks: dict[str, Lock], stored: Iterable[Tree]
     ) -> list[Operation]:
-        """Return what changes in .scaffold/ when the state becomes the given one.
-
-        Args:
-            record: for project.toml.
-            generated: all that the templates made.
-            runtime: the lock of the vendored runtime, if the project has it.
-        """
-        locks = generated.locks() | ({VENDOR_OWNER: runtime} if runtime else {})
-        wanted = state.state_files(record, locks, generated.files.values())
+        """Return what changes in .scaffold/ when the state becomes the given one."""
+        wanted = state.state_files(record, locks, stored)
         return [
             Operation(path, before, wanted.get(path))
             for path in sorted(self._state_paths() | wanted.keys())

@@ -32,7 +32,7 @@ from scaffold.overrides import Components
 from scaffold.plan import Operation, Plan
 from scaffold.project import Project
 from scaffold.quoting import Value
-from scaffold.state import Lock, Record
+from scaffold.state import VENDOR_OWNER, Lock, Record
 from scaffold.template import Answers, Template
 from scaffold.tree import File, Tree, digest
 
@@ -88,21 +88,20 @@ def plan_update(
     record = project.record
     target = generate(record, project.components)
     decisions = _Decisions(project.root)
-    runtime = project.vendored
+    locks = {VENDOR_OWNER: project.vendored} if record.vendor else {}
     if only is not None:
         target = _restricted(project.base, target, only)
     else:
         record = _renewed(record, project.components)
-        carried = vendor.runtime_tree() if record.vendor else {}
-        _decide_vendored(project, carried, decisions)
-        runtime = Lock.of(carried) if carried else None
+        runtime = vendor.runtime_tree() if record.vendor else {}
+        _decide_vendored(project, runtime, decisions)
+        locks = {VENDOR_OWNER: Lock.of(runtime)} if runtime else {}
     _decide_generated(project, target, _Merger(project, on_conflict), decisions)
     detached = [
         p for p, outcome in decisions.outcomes.items() if outcome == "yours now"
     ]
     record = replace(record, detached=tuple(sorted({*record.detached, *detached})))
-    stored = project.state_operations(record, target, runtime)
-    return _plan(project, stored, decisions)
+    return _plan(project, record, target, {**target.locks(), **locks}, decisions)
 
 
 def _renewed(record: Record, components: Components) -> Record:
@@ -125,12 +124,19 @@ def _renewed(record: Record, components: Components) -> Record:
     )
 
 
-def _plan(project: Project, stored: list[Operation], decisions: _Decisions) -> Plan:
+def _plan(
+    project: Project,
+    record: Record,
+    target: Generation,
+    locks: dict[str, Lock],
+    decisions: _Decisions,
+) -> Plan:
     own = [
         Operation(path, before, after)
         for path, after in sorted(decisions.written.items())
         if (before := project.on_disk(path)) != after
     ]
+    stored = project.state_operations(record, locks, target.files.values())
     return Plan(
         command="update",
         root=project.root,
@@ -273,7 +279,7 @@ def _decide_file(
 
 def _decide_vendored(project: Project, runtime: Tree, decisions: _Decisions) -> None:
     """Renew the runtime's source; a file that the user edited is kept and named."""
-    before = project.vendored.files if project.vendored else {}
+    before = project.vendored.files
     for path in sorted({*before, *runtime}):
         ours, theirs = project.on_disk(path), runtime.get(path)
         known = before[path][0] if path in before else None

@@ -16,7 +16,18 @@ from scaffold.cli.new import TaskGroup
 from scaffold.cli.upkeep import diff, history, remove, status, undo, update
 from scaffold.errors import ScaffoldError
 
-_ORDER = "new add remove status diff update undo history list show".split()
+_ORDER = (
+    "new",
+    "add",
+    "remove",
+    "status",
+    "diff",
+    "update",
+    "undo",
+    "history",
+    "list",
+    "show",
+)
 
 
 class _Commands(TyperGroup):

@@ -19,14 +19,16 @@ Make = Callable[[Options], Path]
 
 @pytest.fixture(scope="session")
 def rendered() -> Render:
-    """The files of a project, by its options."""
-    task = catalog.task("classifier")
+    """The files of a project, by its options; a classifier where they name no task."""
     done: dict[str, tree.Tree] = {}
 
     def files(options: Options) -> tree.Tree:
         if label(options) not in done:
-            answers = task.answers(package="my_digits", **options)
-            done[label(options)] = render(task, answers)
+            answers = {**options}
+            task = catalog.task(answers.pop("task", "classifier"))
+            done[label(options)] = render(
+                task, task.answers(package="my_digits", **answers)
+            )
         return done[label(options)]
 
     return files

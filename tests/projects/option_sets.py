@@ -1,4 +1,4 @@
-"""Every set of answers to the classifier's questions, and sets that cover all pairs."""
+"""Every task with every set of answers to its questions, and sets that cover all pairs."""
 
 from __future__ import annotations
 
@@ -8,34 +8,42 @@ from typing import Any
 from scaffold import catalog
 from scaffold.quoting import Value
 
-Options = dict[str, Any]
+Options = dict[str, Any]  # the task, the answers to its questions, vendor
 
 
-def choices() -> dict[str, list[Value]]:
+def choices(task: str) -> dict[str, list[Value]]:
     """The answers that each question allows; the vendored runtime is one more."""
-    questions = catalog.task("classifier").questions
+    questions = catalog.task(task).questions
     answers = {
         name: list(question.choices or [True, False])
         for name, question in questions.items()
     }
-    return answers | {"vendor": [True, False]}
+    return {"task": [task], **answers, "vendor": [True, False]}
 
 
 def every() -> list[Options]:
-    """All combinations."""
-    names = list(choices())
+    """All combinations of each task."""
+    return [options for task in catalog.task_names() for options in _every(task)]
+
+
+def _every(task: str) -> list[Options]:
+    names = list(choices(task))
     return [
         dict(zip(names, chosen, strict=True))
-        for chosen in itertools.product(*choices().values())
+        for chosen in itertools.product(*choices(task).values())
     ]
 
 
 def pairwise() -> list[Options]:
-    """Few combinations in which any two answers meet, the one with most news first."""
-    left = set().union(*map(_pairs, every()))
+    """Few combinations of each task in which any two answers meet, most news first."""
+    return [options for task in catalog.task_names() for options in _pairwise(task)]
+
+
+def _pairwise(task: str) -> list[Options]:
+    left = set().union(*map(_pairs, _every(task)))
     chosen = []
     while left:
-        best = max(every(), key=lambda options: len(_pairs(options) & left))
+        best = max(_every(task), key=lambda options: len(_pairs(options) & left))
         chosen.append(best)
         left -= _pairs(best)
     return chosen

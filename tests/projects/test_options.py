@@ -16,6 +16,7 @@ from tests.projects.command import run
 from tests.projects.conftest import Make, Render
 from tests.projects.option_sets import Options, every, label, pairwise
 
+every_task = pytest.mark.parametrize("name", catalog.task_names())
 every_option_set = pytest.mark.parametrize("options", every(), ids=label)
 PATH_IN_TEXT = re.compile(r"`((?:[\w-]+/)*[\w-]+\.(?:py|yaml|sh|sbatch|txt|toml))`")
 
@@ -38,10 +39,11 @@ def test_python_compiles_and_is_formatted(options: Options, rendered: Render) ->
         assert black.format_str(text, mode=black.Mode()) == text, path
 
 
+@every_task
 def test_the_templates_leave_black_nothing_to_do(
-    monkeypatch: pytest.MonkeyPatch,
+    name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    task = catalog.task("classifier")
+    task = catalog.task(name)
     answers = task.answers(package="classifier")
     formatted = render(task, answers)
     monkeypatch.setattr("scaffold.render.format_tree", lambda files: files)
@@ -80,30 +82,38 @@ def test_every_file_that_is_named_is_there(options: Options, rendered: Render) -
 @every_option_set
 def test_options_decide_which_files_exist(options: Options, rendered: Render) -> None:
     files = rendered(options)
-    launchers = {"launch/ddp.sh", "launch/fsdp.sh", "launch/slurm.sbatch"}
-    assert (
-        launchers <= files.keys() if options["launch"] else not launchers & files.keys()
-    )
+    sharded = {"launch/fsdp.sh", "configs/fsdp.yaml"}
+    launchers = {"launch/ddp.sh", "launch/slurm.sbatch", "configs/ddp.yaml"}
+    there = (launchers | sharded) & files.keys()
+    if options["task"] == "gan":  # FSDP does not share gradients within a step
+        assert there == (launchers if options["launch"] else set())
+        assert "fsdp" not in "".join(texts(files, ".md", ".yaml", ".toml").values())
+    else:
+        assert there == (launchers | sharded if options["launch"] else set())
     assert ("tests/test_distributed.py" in files) == options["launch"]
     assert ("## Scale" in files["README.md"].content.decode()) == options["launch"]
     assert (".github/workflows/test.yaml" in files) == (options["ci"] == "github")
     assert (".gitlab-ci.yml" in files) == (options["ci"] == "gitlab")
 
 
-def test_only_launch_decides_about_python(rendered: Render) -> None:
+@every_task
+def test_only_launch_decides_about_python(name: str, rendered: Render) -> None:
     """So two type checks are those of every set of options."""
-    distinct = {repr(texts(rendered(options), ".py")) for options in every()}
+    own = [options for options in every() if options["task"] == name]
+    distinct = {repr(texts(rendered(options), ".py")) for options in own}
     assert len(distinct) == 2
-    without = texts(rendered({"launch": False}), ".py")
-    assert without.items() < texts(rendered({"launch": True}), ".py").items()
+    without = texts(rendered({"task": name, "launch": False}), ".py")
+    with_launch = texts(rendered({"task": name, "launch": True}), ".py")
+    assert without.items() < with_launch.items()
 
 
+@every_task
 @pytest.mark.parametrize("launch", [True, pytest.param(False, marks=pytest.mark.full)])
 def test_a_project_passes_the_strict_type_check(
-    launch: bool, make: Make, tmp_path: Path
+    name: str, launch: bool, make: Make, tmp_path: Path
 ) -> None:
     words = ["-m", "mypy", "--strict", "--cache-dir", str(tmp_path)]
-    project = make({"launch": launch})
+    project = make({"task": name, "launch": launch})
     run(project, "python", *words, "train.py", "my_digits", "tests")
 
 

@@ -15,33 +15,7 @@ from {{ package }}.data import Data, stratified_split
 from {{ package }}.model import Model
 
 
-def test_a_split_takes_the_same_share_of_each_class() -> None:
-    labels = [0] * 50 + [1] * 30 + [2] * 20
-    rest, taken = stratified_split(labels, 0.1)
-    assert Counter(labels[i] for i in taken) == {0: 5, 1: 3, 2: 2}
-    assert sorted(rest + taken) == list(range(100))
-    assert stratified_split(labels, 0.1) == (rest, taken)
-
-
-def test_a_split_takes_one_of_two_and_leaves_one_alone() -> None:
-    rest, taken = stratified_split([0, 0, 1], 0.1)
-    assert len(taken) == 1 and 2 in rest
-    assert stratified_split([0, 0, 1], 0.0) == ([0, 1, 2], [])
-
-
-def test_values_that_cannot_be_are_named(images: Path) -> None:
-    with pytest.raises(DataError, match="val_share"):
-        Data(images, val_share=2.0).splits
-    with pytest.raises(DataError, match="batch_size 0"):
-        Data(images, batch_size=0).train_dataloader()
-
-
-def test_no_image_is_in_two_splits(data: Data) -> None:
-    sizes = {name: len(split) for name, split in data.splits.items()}
-    assert sizes == {"train": 87, "val": 9, "test": 24}
-    splits = data.splits.values()
-    images = [split[i][0] for split in splits for i in range(len(split))]
-    assert len({tuple(image.flatten().tolist()) for image in images}) == 120
+{% include 'parts/split-tests' %}
 
 
 def test_training_images_come_in_random_order(data: Data) -> None:

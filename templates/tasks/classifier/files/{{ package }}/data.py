@@ -65,40 +65,7 @@ class Data(L.LightningDataModule):
         self.workers = workers
         self.predict_path = predict_path
 
-    @cached_property
-    def splits(self) -> dict[str, LabelledImages]:
-        """The images to train with, to validate and to test: "train", "val", "test"."""
-        splits = read_splits(self.path, self.shape)
-        for name, share in (("test", self.test_share), ("val", self.val_share)):
-            if name not in splits:
-                if not 0 <= share < 1:
-                    raise DataError(f"data.{name}_share {share} is no share below 1.")
-                train = splits["train"]
-                kept, taken = stratified_split(train.labels, share)
-                splits["train"], splits[name] = train.subset(kept), train.subset(taken)
-        return splits
-
-    @property
-    def classes(self) -> list[str]:
-        """The names of the classes; the model needs them."""
-        return self.splits["train"].classes
-
-    @property
-    def image_shape(self) -> Shape:
-        """(C, H, W) of every image; the model needs it."""
-        return self.splits["train"].shape
-
-    def train_dataloader(self) -> DataLoader[Any]:
-        """Shuffled batches of the training images."""
-        return self.loader(self.splits["train"], shuffle=True)
-
-    def val_dataloader(self) -> DataLoader[Any]:
-        """Batches of the validation images."""
-        return self.loader(self.splits["val"])
-
-    def test_dataloader(self) -> DataLoader[Any]:
-        """Batches of the test images."""
-        return self.loader(self.splits["test"])
+{% include 'parts/splits' %}
 
     def predict_dataloader(self) -> DataLoader[Any]:
         """Batches of the images at `predict_path`, with their names in place of labels."""
@@ -106,22 +73,7 @@ class Data(L.LightningDataModule):
             raise DataError("Set data.predict_path to an image or a folder of images.")
         return self.loader(UnlabelledImages(self.predict_path, self.image_shape))
 
-    def loader(self, images: Dataset[Any], shuffle: bool = False) -> DataLoader[Any]:
-        """A loader of this process' share of each batch."""
-        processes = self.trainer.world_size if self.trainer else 1
-        if self.batch_size < 1 or self.batch_size % processes:
-            raise DataError(
-                f"data.batch_size {self.batch_size} cannot be shared equally by "
-                f"{processes} processes: make it a multiple of {processes}."
-            )
-        return DataLoader(
-            images,
-            batch_size=self.batch_size // processes,
-            shuffle=shuffle,
-            num_workers=self.workers,
-            persistent_workers=self.workers > 0,
-            pin_memory=torch.cuda.is_available(),
-        )
+{% include 'parts/loader' %}
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Augment while training; validation and test see the images as they are."""
@@ -148,19 +100,4 @@ class UnlabelledImages(Dataset[tuple[Tensor, str]]):
         return len(self.files)
 
 
-def stratified_split(labels: list[int], share: float) -> tuple[list[int], list[int]]:
-    """Places in `labels`: the rest, and `share` of each class; always the same ones."""
-    members = defaultdict(list)
-    for place, label in enumerate(labels):
-        members[label].append(place)
-    rest: list[int] = []
-    taken: list[int] = []
-    random_order = random.Random(0)
-    for label in sorted(members):
-        random_order.shuffle(members[label])
-        count = round(share * len(members[label]))
-        if share > 0 and count == 0 and len(members[label]) > 1:
-            count = 1  # of a few images: without one, nothing tells how good it gets
-        taken += members[label][:count]
-        rest += members[label][count:]
-    return sorted(rest), sorted(taken)
+{% include 'parts/stratified-split' %}
