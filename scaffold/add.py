@@ -10,7 +10,7 @@ from scaffold.generation import Generation, generate_component
 from scaffold.overrides import Components
 from scaffold.plan import Operation, Plan
 from scaffold.project import Project
-from scaffold.state import VENDOR_OWNER, Component
+from scaffold.state import Component
 from scaffold.template import Kind, Template
 from scaffold.tree import File, Tree
 
@@ -78,26 +78,17 @@ def _plan(project: Project, component: Component, template: Template) -> Plan:
         {**project.base.files, component.owner: files},
         {**project.base.wiring, component.owner: tables},
     )
-    locks = generation.locks()
-    if VENDOR_OWNER in project.locks:
-        locks[VENDOR_OWNER] = project.vendored
-    created = [Operation(path, project.on_disk(path), files[path]) for path in files]
+    created = [
+        Operation(path, before, after)
+        for path, after in files.items()
+        if (before := project.on_disk(path)) != after
+    ]
+    record = project.record.with_component(component)
+    state = project.state_operations(record, generation, project.vendored)
     return Plan(
         command="add",
         root=project.root,
-        operations=tuple(
-            sorted(
-                [*(o for o in created if o.before != o.after), *wired],
-                key=lambda operation: operation.path,
-            )
-        )
-        + tuple(
-            project.state_operations(
-                project.record.with_component(component),
-                locks,
-                generation.files.values(),
-            )
-        ),
+        operations=(*sorted([*created, *wired], key=lambda o: o.path), *state),
         details={"component": component.title},
         title=f"add {component.title}",
         notes=tuple(notes),

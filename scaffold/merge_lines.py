@@ -41,14 +41,12 @@ def merge_lines(
     Changes that touch each other count as changes of the same place, as in git.
 
     Returns:
-        The stretches in order; those that no side changed are left out of none.
+        The stretches in order, also those that no side changed.
     """
     sides = (ours, theirs)
     pending = [_changes(base, ours), _changes(base, theirs)]
-    offsets = [
-        0,
-        0,
-    ]  # where a side's next unchanged line is, less its place in the base
+    # Where a side's next unchanged line is, less its place in the base.
+    offsets = [0, 0]
     chunks: list[Chunk] = []
     position = 0
     while pending[0] or pending[1]:

@@ -88,6 +88,8 @@ def check_destination(destination: Path) -> None:
     shown = quoted(str(destination), 200)
     if not str(destination).isprintable():
         raise UsageError(f"{shown} is no folder's name: leave out control characters.")
+    if ".git" in destination.absolute().parts:
+        raise UsageError(f"{shown} is git's own: name a folder outside of .git.")
     try:
         mode = destination.lstat().st_mode
     except FileNotFoundError:

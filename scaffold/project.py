@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +12,7 @@ from scaffold.generation import Generation
 from scaffold.overrides import Components
 from scaffold.plan import Operation
 from scaffold.state import VENDOR_OWNER, Lock, Record
-from scaffold.tree import File, Tree
+from scaffold.tree import File
 
 
 def find(start: Path) -> Path:
@@ -62,9 +61,9 @@ class Project:
         return Project(root, record, locks, Components(root, trusted))
 
     @property
-    def vendored(self) -> Lock:
-        """The lock of the runtime's source; without files where there is none."""
-        return self.locks.get(VENDOR_OWNER, Lock({}))
+    def vendored(self) -> Lock | None:
+        """The lock of the runtime's source, if the project has it."""
+        return self.locks.get(VENDOR_OWNER)
 
     @cached_property
     def base(self) -> Generation:
@@ -95,10 +94,17 @@ class Project:
         return content.content
 
     def state_operations(
-        self, record: Record, locks: dict[str, Lock], stored: Iterable[Tree]
+        self, record: Record, generated: Generation, runtime: Lock | None
     ) -> list[Operation]:
-        """Return what changes in .scaffold/ when the state becomes the given one."""
-        wanted = state.state_files(record, locks, stored)
+        """Return what changes in .scaffold/ when the state becomes the given one.
+
+        Args:
+            record: for project.toml.
+            generated: all that the templates made.
+            runtime: the lock of the vendored runtime, if the project has it.
+        """
+        locks = generated.locks() | ({VENDOR_OWNER: runtime} if runtime else {})
+        wanted = state.state_files(record, locks, generated.files.values())
         return [
             Operation(path, before, wanted.get(path))
             for path in sorted(self._state_paths() | wanted.keys())

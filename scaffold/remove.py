@@ -11,7 +11,7 @@ from scaffold.errors import ScaffoldError, UsageError, did_you_mean, quoted
 from scaffold.generation import Generation
 from scaffold.plan import Operation, Plan
 from scaffold.project import Project
-from scaffold.state import VENDOR_OWNER, Component
+from scaffold.state import Component
 from scaffold.tree import File, Tree, digest
 
 
@@ -41,11 +41,8 @@ def plan_remove(project: Project, kind: str, name: str) -> Plan:
         for o in operations
         if o.path in files and _is_edited(o.before, files[o.path])
     ]
-    locks = rest.locks()
-    if VENDOR_OWNER in project.locks:
-        locks[VENDOR_OWNER] = project.vendored
     record = project.record.without_component(component)
-    state = project.state_operations(record, locks, rest.files.values())
+    state = project.state_operations(record, rest, project.vendored)
     return Plan(
         command="remove",
         root=project.root,

@@ -24,7 +24,8 @@ def states(project: Project) -> dict[str, State]:
     for path, file in sorted(project.base.wired().items()):
         there = project.on_disk(path)
         found[path] = _state(there.content if there else None, digest(file.content))
-    for path, (sha256, _) in project.vendored.files.items():
+    vendored = project.vendored.files if project.vendored else {}
+    for path, (sha256, _) in vendored.items():
         there = project.on_disk(path)
         found[path] = _state(there.content if there else None, sha256)
     for path in project.record.detached:

@@ -32,7 +32,7 @@ from scaffold.overrides import Components
 from scaffold.plan import Operation, Plan
 from scaffold.project import Project
 from scaffold.quoting import Value
-from scaffold.state import VENDOR_OWNER, Lock, Record
+from scaffold.state import Lock, Record
 from scaffold.template import Answers, Template
 from scaffold.tree import File, Tree, digest
 
@@ -88,20 +88,21 @@ def plan_update(
     record = project.record
     target = generate(record, project.components)
     decisions = _Decisions(project.root)
-    locks = {VENDOR_OWNER: project.vendored} if record.vendor else {}
+    runtime = project.vendored
     if only is not None:
         target = _restricted(project.base, target, only)
     else:
         record = _renewed(record, project.components)
-        runtime = vendor.runtime_tree() if record.vendor else {}
-        _decide_vendored(project, runtime, decisions)
-        locks = {VENDOR_OWNER: Lock.of(runtime)} if runtime else {}
+        carried = vendor.runtime_tree() if record.vendor else {}
+        _decide_vendored(project, carried, decisions)
+        runtime = Lock.of(carried) if carried else None
     _decide_generated(project, target, _Merger(project, on_conflict), decisions)
     detached = [
         p for p, outcome in decisions.outcomes.items() if outcome == "yours now"
     ]
     record = replace(record, detached=tuple(sorted({*record.detached, *detached})))
-    return _plan(project, record, target, {**target.locks(), **locks}, decisions)
+    stored = project.state_operations(record, target, runtime)
+    return _plan(project, stored, decisions)
 
 
 def _renewed(record: Record, components: Components) -> Record:
@@ -124,19 +125,12 @@ def _renewed(record: Record, components: Components) -> Record:
     )
 
 
-def _plan(
-    project: Project,
-    record: Record,
-    target: Generation,
-    locks: dict[str, Lock],
-    decisions: _Decisions,
-) -> Plan:
+def _plan(project: Project, stored: list[Operation], decisions: _Decisions) -> Plan:
     own = [
         Operation(path, before, after)
         for path, after in sorted(decisions.written.items())
         if (before := project.on_disk(path)) != after
     ]
-    stored = project.state_operations(record, locks, target.files.values())
     return Plan(
         command="update",
         root=project.root,
@@ -279,7 +273,7 @@ def _decide_file(
 
 def _decide_vendored(project: Project, runtime: Tree, decisions: _Decisions) -> None:
     """Renew the runtime's source; a file that the user edited is kept and named."""
-    before = project.vendored.files
+    before = project.vendored.files if project.vendored else {}
     for path in sorted({*before, *runtime}):
         ours, theirs = project.on_disk(path), runtime.get(path)
         known = before[path][0] if path in before else None

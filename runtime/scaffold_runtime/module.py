@@ -168,6 +168,8 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
             raise MisconfigurationError(
                 "self.log(sync_dist_group=...) is not supported: reduce the value yourself."
             )
+        if logger and not trainer.loggers:
+            rank_zero_warn(f"self.log({name!r}, logger=True): there is no logger.")
         if rank_zero_only and trainer.global_rank != 0:
             return
         arguments = LogArguments(

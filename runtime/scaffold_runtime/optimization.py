@@ -73,6 +73,11 @@ class ManagedOptimizer:
             finally:
                 set_gradient_sync(True)
 
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        """The optimizer's own class, so that `isinstance` says what it is."""
+        return type(self.optimizer)
+
     def __getattr__(self, name: str) -> Any:
         if name == "optimizer":
             raise AttributeError(name)

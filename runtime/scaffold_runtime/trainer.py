@@ -326,6 +326,8 @@ class Trainer:
             needless = kind is Checkpoint and self.fast_dev_run
             if not has_one and enabled is not False and not needless:
                 listed.append(default())
+        bars = [callback for callback in listed if isinstance(callback, ProgressBar)]
+        _refuse_if(len(bars) > 1, "There are two progress bars: drop one of them.")
         for key, count in Counter(resume.stateful_keys(listed)).items():
             _refuse_if(
                 count > 1,

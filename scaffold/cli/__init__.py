@@ -16,18 +16,7 @@ from scaffold.cli.new import TaskGroup
 from scaffold.cli.upkeep import diff, history, remove, status, undo, update
 from scaffold.errors import ScaffoldError
 
-_ORDER = (
-    "new",
-    "add",
-    "remove",
-    "status",
-    "diff",
-    "update",
-    "undo",
-    "history",
-    "list",
-    "show",
-)
+_ORDER = "new add remove status diff update undo history list show".split()
 
 
 class _Commands(TyperGroup):

@@ -66,12 +66,8 @@ def _command(kind: Kind) -> Any:
             template = choose(project.components, kind, name, variant)
             chosen = parse_sets(template, settings) | given(template, flags)
             planned = plan_add(project, kind, name, template, chosen)
-            if (
-                name is None
-                and variant is None
-                and len(kind.variants) > 1
-                and not as_json
-            ):
+            several = len(kind.variants) > 1
+            if name is None and variant is None and several and not as_json:
                 print(f"variants: {', '.join(kind.variants)}")
             return planned
 

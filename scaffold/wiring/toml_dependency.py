@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scaffold.wiring.edit import ShapeError
+
+if TYPE_CHECKING:
+    from tomlkit import TOMLDocument
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class AddDependency:
         """Return `text` with the requirement as the last one."""
         document, dependencies = _dependencies(text)
         dependencies.append(self.requirement)
-        return _dumps(document)
+        return document.as_string()
 
     def revert(self, text: str) -> str:
         """Return `text` without the requirement."""
@@ -41,14 +44,14 @@ class AddDependency:
             # The user asks for another version by now: it is theirs.
             raise ShapeError(self.requirement)
         dependencies.remove(self.requirement)
-        return _dumps(document)
+        return document.as_string()
 
     def snippet(self) -> tuple[str, str]:
         """Return the requirement in quotes, and the list that it belongs to."""
         return f'"{self.requirement}",', f"dependencies in [project] of {self.file}"
 
 
-def _dependencies(text: str) -> tuple[Any, Any]:
+def _dependencies(text: str) -> tuple[TOMLDocument, Any]:
     import tomlkit
 
     document = tomlkit.parse(text)
@@ -56,12 +59,6 @@ def _dependencies(text: str) -> tuple[Any, Any]:
     if project is None or not isinstance(project.get("dependencies"), list):
         raise ShapeError("dependencies")
     return document, project["dependencies"]
-
-
-def _dumps(document: Any) -> str:
-    import tomlkit
-
-    return tomlkit.dumps(document)
 
 
 def _name(requirement: str) -> str:

@@ -1,5 +1,6 @@
 """What `self.log` records: forks, weights, reductions, and what it refuses."""
 
+import numpy
 import pytest
 import torch
 from torch import nn
@@ -233,6 +234,23 @@ def test_one_name_is_logged_with_one_set_of_arguments(fit):
 
     with pytest.raises(L.MisconfigurationError, match="other arguments"):
         fit(Changing())
+
+
+@pytest.mark.parametrize("number", [1, True, numpy.float32(1), numpy.int64(1)])
+def test_a_number_of_any_kind_is_logged(number, fit):
+    class Numbers(Logging):
+        def training_step(self, batch, batch_idx):
+            self.log("number", number)
+            return super().training_step(batch, batch_idx)
+
+    trainer, _ = fit(Numbers())
+    assert trainer.callback_metrics["number"] == 1.0
+
+
+def test_a_value_for_loggers_that_are_not_there_is_told(make_trainer):
+    trainer = make_trainer(max_epochs=1)
+    with pytest.warns(UserWarning, match="no logger"):
+        trainer.fit(Logging(logger=True), numbers(1.0))
 
 
 def test_logging_outside_of_a_run_warns():

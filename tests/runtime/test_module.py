@@ -235,3 +235,14 @@ def test_logging_works_within_a_compiled_step(make_trainer):
     trainer = make_trainer(max_epochs=1)
     trainer.fit(module, loader())
     assert "loss" in trainer.callback_metrics
+
+
+def test_an_optimizer_for_manual_steps_is_an_optimizer(net, make_trainer):
+    class Manual(net):
+        automatic_optimization = False
+
+        def training_step(self, batch, batch_idx):
+            assert isinstance(self.optimizers(), torch.optim.SGD)
+            assert self.optimizers().param_groups[0]["lr"] == 0.01
+
+    make_trainer(max_epochs=1).fit(Manual())

@@ -18,6 +18,7 @@ from scaffold_runtime.callbacks import (
     LearningRateMonitor,
     ModelCheckpoint,
     ProgressBar,
+    RichProgressBar,
 )
 from scaffold_runtime.loggers import CSVLogger, TensorBoardLogger
 from tests.runtime.callbacks.conftest import QUIET, loader
@@ -641,6 +642,48 @@ def test_what_a_module_lacks_is_named(missing, door, says, make_trainer, tmp_pat
     with pytest.raises(L.MisconfigurationError, match=says) as refusal:
         getattr(trainer, door)(without(Whole, missing)())
     assert ONE_SENTENCE.fullmatch(str(refusal.value))
+
+
+@pytest.mark.parametrize("door", ["fit", "validate", "test", "predict"])
+def test_loaders_beside_a_data_module_are_refused(door, net, make_trainer):
+    with pytest.raises(L.MisconfigurationError, match="one of the two"):
+        getattr(make_trainer(max_epochs=1), door)(net(), loader(), datamodule=Data())
+
+
+@pytest.mark.parametrize("stage", ["training", "validation", "test"])
+def test_the_epoch_end_hooks_of_lightning_1_are_refused(stage, net, make_trainer):
+    model = type("Old", (net,), {f"{stage}_epoch_end": lambda self, outputs: None})()
+    with pytest.raises(L.MisconfigurationError, match="rename it to on_"):
+        make_trainer(max_epochs=1).fit(model)
+
+
+def test_a_step_that_takes_the_iterator_is_refused(net, make_trainer):
+    class Iterating(net):
+        def training_step(self, dataloader_iter):
+            return None
+
+    with pytest.raises(L.MisconfigurationError, match="dataloader_iter"):
+        make_trainer(max_epochs=1).fit(Iterating())
+
+
+@pytest.mark.parametrize(
+    ("missing", "says"),
+    [
+        ("validation_step", "a val_dataloader and no validation_step"),
+        ("val_dataloader", "a validation_step and no val_dataloader"),
+    ],
+)
+def test_half_a_validation_is_told(missing, says, net, make_trainer):
+    model = net()
+    setattr(model, missing, None)
+    with pytest.warns(UserWarning, match=says):
+        make_trainer(max_epochs=1).fit(model)
+
+
+def test_two_progress_bars_are_refused():
+    arguments = {**QUIET, "enable_progress_bar": True, "max_epochs": 1}
+    with pytest.raises(L.MisconfigurationError, match="two progress bars"):
+        L.Trainer(**arguments, callbacks=[ProgressBar(), RichProgressBar()])
 
 
 @pytest.mark.parametrize("door", ["validate", "test", "predict"])

@@ -143,6 +143,15 @@ def test_a_destination_that_is_taken(
     assert files_under(tmp_path) == before
 
 
+def test_never_into_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".git").mkdir()
+    with pytest.raises(UsageError, match=r"outside of \.git"):
+        new.check_destination(tmp_path / ".git" / "x")
+    monkeypatch.chdir(tmp_path / ".git")
+    with pytest.raises(UsageError, match=r"outside of \.git"):
+        new.check_destination(Path("x"))
+
+
 def test_a_folder_that_somebody_filled_meanwhile_is_not_touched(
     small_plan: Plan, tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from scaffold_runtime.callback import Callback
+from scaffold_runtime.errors import MisconfigurationError
 from scaffold_runtime.module import Module
 
 if TYPE_CHECKING:
@@ -97,6 +98,10 @@ def is_overridden(instance: object, name: str, base: type) -> bool:
 def takes_argument(function: Callable[..., Any], name: str, at_least: int) -> bool:
     """Whether a step takes an argument, by name or because it takes so many."""
     parameters = inspect.signature(inspect.unwrap(function)).parameters.values()
+    if any(p.name == "dataloader_iter" for p in parameters):
+        raise MisconfigurationError(
+            "A step that takes dataloader_iter is not supported: take a batch."
+        )
     if any(p.name == name or p.kind is p.VAR_POSITIONAL for p in parameters):
         return True
     positional = [

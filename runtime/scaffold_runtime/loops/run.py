@@ -57,7 +57,7 @@ def running(
     if trainer.fitting:
         trainer.should_stop = False
         trainer.settle_epochs()
-    _attach(trainer, model, given, datamodule)
+    _attach(trainer, fn, model, given, datamodule)
     with trainer.signals if fn is TrainerFn.FITTING else nullcontext():
         try:
             _set_up(trainer, fn, wanted, checkpoint)
@@ -83,25 +83,41 @@ def running(
 
 def _attach(
     trainer: Trainer,
+    fn: TrainerFn,
     model: Module | None,
     given: dict[str, Any],
     datamodule: DataModule | None,
 ) -> None:
-    """Connect trainer, module and data module."""
+    """Connect trainer, module and data module.
+
+    Raises:
+        MisconfigurationError: one of them is missing, or not what it must be.
+    """
+    has_loaders = any(loaders is not None for loaders in given.values())
+    if has_loaders and datamodule is not None:
+        raise MisconfigurationError(
+            f"{fn.value} was given loaders and a data module: pass one of the two."
+        )
     if model is not None:
         trainer.module = _unwrap_compiled(model)
-        trainer.datamodule = datamodule
     elif trainer.module is None:
         raise MisconfigurationError(
-            f"{trainer.stage} needs a module: pass one, or fit one first."
+            f"{fn.value} needs a module: pass one, or fit one first."
         )
-    elif datamodule is not None or any(v is not None for v in given.values()):
+    if model is not None or datamodule is not None or has_loaders:
         trainer.datamodule = datamodule
     if not isinstance(trainer.module, Module):
         raise MisconfigurationError(
             f"Trainer takes a Module (LightningModule), and got a"
             f" {type(trainer.module).__name__}: inherit from it."
         )
+    for stage in ("training", "validation", "test"):
+        if hasattr(trainer.module, f"{stage}_epoch_end"):
+            hook = f"on_{stage.removesuffix('ing')}_epoch_end"
+            raise MisconfigurationError(
+                f"{stage}_epoch_end is not called, as in Lightning 2: rename it to {hook},"
+                " and keep what the steps return yourself."
+            )
     trainer.source = loading.DataSource(trainer.module, trainer.datamodule, given)
     trainer.module.trainer = trainer
     if trainer.datamodule is not None:

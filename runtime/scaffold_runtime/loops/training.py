@@ -32,7 +32,9 @@ from scaffold_runtime.launch import rank_zero_info, rank_zero_warn
 from scaffold_runtime.loops import loading
 from scaffold_runtime.loops.evaluation import check_sanity, validate_in_fit
 from scaffold_runtime.loops.finite import check_loss, check_update
+from scaffold_runtime.loops.hooks import is_overridden
 from scaffold_runtime.loops.resume import Phase, resume_epoch, save_and_stop
+from scaffold_runtime.module import Module
 from scaffold_runtime.optimization import SchedulerConfig, needs_closure
 from scaffold_runtime.precision import Closure
 
@@ -52,6 +54,12 @@ def fit(trainer: Trainer) -> None:
         resume_epoch(trainer)  # a finished run gets its metrics and random state back
         return
     trainer.enable_validation = loading.can_validate(trainer)
+    has_step = is_overridden(trainer.module, "validation_step", Module)
+    if has_step != trainer.source.has("validate"):
+        there, missing = "validation_step", "val_dataloader"
+        if not has_step:
+            there, missing = missing, there
+        rank_zero_warn(f"There is a {there} and no {missing}: nothing is validated.")
     if loading.validates_in_epoch(trainer):
         trainer.begin_stage("validate")
         loading.load_validation_data(trainer)

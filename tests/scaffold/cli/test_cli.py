@@ -6,7 +6,7 @@ import pytest
 from tests.scaffold.command_line import HOUSE, Run
 
 # Typer itself imports pydantic to convert the first option that it meets.
-HEAVY = ("copier", "black", "jinja2", "torch", "rich", "ruamel", "libcst")
+HEAVY = ("copier", "black", "jinja2", "torch", "rich", "ruamel")
 
 
 @pytest.mark.parametrize(
