@@ -70,7 +70,7 @@ class WandbLogger(UploadingLogger):
             "name": name,
             "project": project or os.environ.get("WANDB_PROJECT", "lightning_logs"),
             "dir": os.fspath(save_dir or dir or "."),
-            "id": version or id,
+            "id": version or id or getattr(experiment, "id", None),
             "resume": "allow",
             **({"mode": "offline"} if offline else {}),
             **({"anonymous": "allow"} if anonymous else {}),
@@ -85,11 +85,13 @@ class WandbLogger(UploadingLogger):
                 "A wandb run is in progress and this WandbLogger goes on with it: call"
                 " wandb.finish() before if you mean a new one."
             )
-            return wandb.run
-        os.makedirs(self._wandb_init["dir"], exist_ok=True)
-        run, x = wandb.init(**self._wandb_init), "trainer/global_step"
-        run.define_metric(x)
-        run.define_metric("*", step_metric=x, step_sync=True)
+            run = wandb.run
+        else:
+            os.makedirs(self._wandb_init["dir"], exist_ok=True)
+            run, x = wandb.init(**self._wandb_init), "trainer/global_step"
+            run.define_metric(x)
+            run.define_metric("*", step_metric=x, step_sync=True)
+        self._wandb_init["id"] = run.id
         return run
 
     @property
@@ -101,7 +103,7 @@ class WandbLogger(UploadingLogger):
     def version(self) -> str | None:
         """Identifier of the run; None before it begins, unless it was given."""
         version: str | None = self._wandb_init["id"]
-        return self._experiment.id if self._experiment is not None else version
+        return version
 
     @property
     def save_dir(self) -> str:
@@ -226,5 +228,4 @@ class WandbLogger(UploadingLogger):
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the run, which has processes; a copy goes on with it by its id."""
-        settings = {**self._wandb_init, "id": self.version}
-        return {**self.__dict__, "_experiment": None, "_wandb_init": settings}
+        return {**self.__dict__, "_experiment": None}

@@ -62,6 +62,17 @@ def test_a_second_logger_goes_on_with_the_run_in_progress(logger):
         assert second.experiment is run
 
 
+def test_a_run_that_cannot_begin_has_no_version(logger, monkeypatch):
+    def fail(**settings):
+        raise wandb.errors.CommError("no network")
+
+    monkeypatch.setattr(wandb, "init", fail)
+    with pytest.warns(UserWarning, match="could not begin.*no network"):
+        logger.log_metrics({"a": 1.0}, step=0)
+    logger.experiment.log({"b": 2.0})
+    assert logger.version is None
+
+
 def test_a_copy_goes_on_with_the_same_run(logger):
     run = logger.experiment
     assert pickle.loads(pickle.dumps(logger)).version == run.id
