@@ -1,6 +1,7 @@
 """The command line of a project: `CLI(Model, Data)` in a script, as LightningCLI users know it."""
 
 from scaffold_runtime.cli.command_line import CLI, ArgsType
+from scaffold_runtime.cli.optimizer import instantiate_class
 from scaffold_runtime.cli.parser import (
     ArgumentParser,
     LRSchedulerCallable,
@@ -22,4 +23,5 @@ __all__ = [
     "OptimizerCallable",
     "ReduceLROnPlateau",
     "SaveConfigCallback",
+    "instantiate_class",
 ]

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
-from jsonargparse.typing import class_from_function
 from torch.optim import Optimizer
 
 from scaffold_runtime.callback import Callback
@@ -21,7 +20,12 @@ from scaffold_runtime.cli.class_path import (
 )
 from scaffold_runtime.cli.instance import make_instances
 from scaffold_runtime.cli.optimizer import bring_optimizer, link_choices
-from scaffold_runtime.cli.parser import SCHEDULERS, ArgumentParser, ReduceLROnPlateau
+from scaffold_runtime.cli.parser import (
+    SCHEDULERS,
+    ArgumentParser,
+    ReduceLROnPlateau,
+    as_class,
+)
 from scaffold_runtime.cli.saved_config import SaveConfigCallback
 from scaffold_runtime.cli.uncaught import install_excepthook
 from scaffold_runtime.data import DataModule
@@ -156,17 +160,15 @@ class CLI:
             return
         self.parser = self.init_parser(**{"default_config_files": None, **main})
         subparsers = self.parser.add_subcommands()
+        trainer_class = as_class(self.trainer_class)
         for command, skipped in commands.items():
-            method = getattr(_as_class(self.trainer_class), command)
+            method = getattr(trainer_class, command)
             description = (inspect.getdoc(method) or "").partition("\n")[0]
             usage = "%(prog)s [--config FILE] [--KEY VALUE ...]"
             settings = {"description": description, "usage": usage}
-            settings.update(kwargs.get(command, {}))
-            parser = self.init_parser(**settings)
+            parser = self.init_parser(**{**settings, **kwargs.get(command, {})})
             self._add_arguments(parser)
-            parser.add_method_arguments(
-                _as_class(self.trainer_class), command, skip=skipped
-            )
+            parser.add_method_arguments(trainer_class, command, skip=skipped)
             self._subcommand_parsers[command] = parser
             subparsers.add_subcommand(command, parser, help=description)
 
@@ -223,13 +225,11 @@ class CLI:
     # --- the objects ------------------------------------------------------------------
 
     def _seed(self) -> None:
-        config = self.config[self.subcommand] if self.subcommand else self.config
+        config = self._own(self.config)
         seed = config.get("seed_everything")
-        if seed is False:
-            return
-        config["seed_everything"] = seed_everything(
-            None if seed is True else seed, workers=True
-        )
+        if seed is not False:
+            seed = seed_everything(None if seed is True else seed, workers=True)
+            config["seed_everything"] = seed
 
     def before_instantiate_classes(self) -> None:
         """Run something before the objects are made; override it."""
@@ -237,13 +237,12 @@ class CLI:
     def instantiate_classes(self) -> None:
         """Make the data module, the module and the trainer."""
         self.config_init = make_instances(self.parser, self.config)
-        self.datamodule: DataModule | None = self._get(self.config_init, "data")
-        self.model: Module = self._get(self.config_init, "model")
+        own = self._own(self.config_init)
+        self.datamodule: DataModule | None = own.get("data")
+        self.model: Module = own.get("model")
         if self.auto_configure_optimizers:
-            own = self.config_init.get(str(self.subcommand), self.config_init)
-            bring_optimizer(
-                self.model, self._own_parser, own, self.configure_optimizers
-            )
+            configure = self.configure_optimizers
+            bring_optimizer(self.model, self._own_parser, own, configure)
         self.trainer = self.instantiate_trainer()
 
     def after_instantiate_classes(self) -> None:
@@ -251,19 +250,17 @@ class CLI:
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Make the trainer; `kwargs` go before the config's arguments."""
-        config = {**self._get(self.config_init, "trainer", default={}), **kwargs}
+        own = self._own(self.config_init)
+        config = {**own.get("trainer", {}), **kwargs}
         callbacks = [
             *_as_list(config.get("callbacks")),
-            *(self._get(self.config_init, k) for k in self._own_parser.callback_keys),
+            *(own[key] for key in self._own_parser.callback_keys),
             *_as_list(self.trainer_defaults.get("callbacks")),
         ]
         if not config.get("fast_dev_run", False):
-            if self.save_config_callback:
-                own_config = self.config.get(str(self.subcommand), self.config)
-                save_config = self.save_config_callback(
-                    self._own_parser, own_config, **self.save_config_kwargs
-                )
-                callbacks.append(save_config)
+            if save_config := self.save_config_callback:
+                saved = (self._own_parser, self._own(self.config))
+                callbacks.append(save_config(*saved, **self.save_config_kwargs))
             callbacks.append(RunRecord())
         if "callbacks" in config:
             config["callbacks"] = callbacks
@@ -278,15 +275,12 @@ class CLI:
     @property
     def _own_parser(self) -> ArgumentParser:
         """The parser of the command, or the only one."""
-        return (
-            self._subcommand_parsers[self.subcommand]
-            if self.subcommand
-            else self.parser
-        )
+        return self._subcommand_parsers.get(str(self.subcommand), self.parser)
 
-    def _get(self, config: Namespace, key: str, default: Any = None) -> Any:
-        """A value of the command's part of a config."""
-        return config.get(str(self.subcommand), config).get(key, default)
+    def _own(self, config: Namespace) -> Namespace:
+        """The command's part of a config, or all of it."""
+        own: Namespace = config[self.subcommand] if self.subcommand else config
+        return own
 
     # --- optimizers -------------------------------------------------------------------
 
@@ -308,20 +302,18 @@ class CLI:
 
     def _run_subcommand(self, command: str) -> None:
         """Call the trainer's method, and the hooks of this class around it."""
-        getattr(self, f"before_{command}", _nothing)()
+        getattr(self, f"before_{command}", lambda: None)()
         method = getattr(self, command, None) or getattr(self.trainer, command)
         method(**self._prepare_subcommand_kwargs(command))
-        getattr(self, f"after_{command}", _nothing)()
+        getattr(self, f"after_{command}", lambda: None)()
 
     def _prepare_subcommand_kwargs(self, command: str) -> dict[str, Any]:
         """The arguments of the trainer's method."""
-        own = inspect.signature(getattr(_as_class(self.trainer_class), command))
-        given = self.config_init[command].items()
+        own = inspect.signature(getattr(as_class(self.trainer_class), command))
+        given = self._own(self.config_init).items()
         kwargs = {key: value for key, value in given if key in own.parameters}
-        kwargs["model"] = self.model
-        if self.datamodule is not None:
-            kwargs["datamodule"] = self.datamodule
-        return kwargs
+        data = {} if self.datamodule is None else {"datamodule": self.datamodule}
+        return {**kwargs, "model": self.model, **data}
 
 
 def find_default_config(given: str | Path | None) -> Path | None:
@@ -342,14 +334,5 @@ def find_default_config(given: str | Path | None) -> Path | None:
     return None
 
 
-def _as_class(factory: Callable[..., Any]) -> type:
-    """The class, or one that a function's annotation stands for."""
-    return factory if isinstance(factory, type) else class_from_function(factory)
-
-
 def _as_list(callbacks: list[Callback] | Callback | None) -> list[Callback]:
     return [callbacks] if isinstance(callbacks, Callback) else list(callbacks or [])
-
-
-def _nothing() -> None:
-    """Stands for a hook that is not there."""

@@ -45,13 +45,10 @@ def _make_instance(cls: type, *args: Any, **kwargs: Any) -> Any:
 
 def _plain(value: Any) -> Any:
     """A value in which namespaces are dicts."""
-    if isinstance(value, Namespace):
-        return {key: _plain(item) for key, item in vars(value).items()}
+    value = vars(value) if isinstance(value, Namespace) else value
     if type(value) is dict:
         return {key: _plain(item) for key, item in value.items()}
-    if type(value) is list:
-        return [_plain(item) for item in value]
-    return value
+    return [_plain(item) for item in value] if type(value) is list else value
 
 
 def _user_error_behind(error: BaseException | None) -> UserError | None:

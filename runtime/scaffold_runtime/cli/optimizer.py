@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Callable
 from types import MethodType
 from typing import Any
 
 from jsonargparse import Namespace
+
+# It checks a path against what is allowed, before it imports and after.
+from jsonargparse._util import import_object
 
 from scaffold_runtime.cli.parser import AUTOMATIC, ArgumentParser, Choice
 from scaffold_runtime.errors import MisconfigurationError
@@ -19,15 +21,10 @@ from scaffold_runtime.module import Module
 
 def link_choices(parser: ArgumentParser) -> None:
     """Give optimizers and schedulers to the arguments that they are linked to."""
-    choices = {**parser.optimizers, **parser.lr_schedulers}
-    for key, (choice, link_to) in choices.items():
-        if link_to == AUTOMATIC:
-            continue
-        if isinstance(choice, tuple):
-            parser.link_arguments(key, link_to)
-        else:
-            with_path = functools.partial(_with_class_path, choice)
-            parser.link_arguments(key, link_to, compute_fn=with_path)
+    for key, (choice, link_to) in {**parser.optimizers, **parser.lr_schedulers}.items():
+        if link_to != AUTOMATIC:
+            as_spec = functools.partial(_class_path_and_arguments, choice)
+            parser.link_arguments(key, link_to, compute_fn=as_spec)
 
 
 def bring_optimizer(
@@ -59,13 +56,15 @@ def bring_optimizer(
         )
 
     def configure_optimizers(module: Module) -> Any:
-        optimizer = _make(optimizer_spec, module.parameters())
-        scheduler = _make(scheduler_spec, optimizer) if scheduler_spec else None
-        return configure(module, optimizer, scheduler)
+        optimizer = instantiate_class(module.parameters(), optimizer_spec)
+        if not scheduler_spec:
+            return configure(module, optimizer, None)
+        return configure(
+            module, optimizer, instantiate_class(optimizer, scheduler_spec)
+        )
 
-    module.configure_optimizers = MethodType(  # type: ignore[method-assign]
-        configure_optimizers, module
-    )
+    own = MethodType(configure_optimizers, module)
+    module.configure_optimizers = own  # type: ignore[method-assign]
 
 
 def _automatic_choice(
@@ -78,23 +77,25 @@ def _automatic_choice(
             f"{' and '.join(keys)} would all be used automatically, and a module has one:"
             " give the others link_to=, and define configure_optimizers."
         )
-    if not keys:
-        return None
-    choice, spec = registered[keys[0]][0], chosen.get(keys[0])
-    return (
-        spec if isinstance(choice, tuple) else _with_class_path(choice, spec)
-    ) or None
+    specs = (_class_path_and_arguments(registered[k][0], chosen.get(k)) for k in keys)
+    return next(specs, None)
 
 
-def _make(spec: dict[str, Any], *args: Any) -> Any:
-    """Make an object of a class path, its arguments, and those it cannot do without."""
-    module, _, name = spec["class_path"].rpartition(".")
-    cls = getattr(sys.modules[module], name)
-    return cls(*args, **(spec.get("init_args") or {}))
+def _class_path_and_arguments(choice: Choice, value: Any) -> Any:
+    """What stands in a config; of a class that is not the user's to choose, only arguments."""
+    value = value.as_dict() if isinstance(value, Namespace) else value
+    if isinstance(choice, tuple):
+        return value
+    path = f"{choice.__module__}.{choice.__name__}"
+    return {"class_path": path, "init_args": value or {}}
 
 
-def _with_class_path(cls: type, arguments: Any) -> dict[str, Any]:
-    if isinstance(arguments, Namespace):
-        arguments = arguments.as_dict()
-    path = f"{cls.__module__}.{cls.__name__}"
-    return {"class_path": path, "init_args": arguments or {}}
+def instantiate_class(args: Any, init: dict[str, Any]) -> Any:
+    """Make an object of a class path, its `init_args`, and what a config cannot hold.
+
+    Args:
+        args: positional arguments, one or a tuple of them.
+        init: `class_path`, of a class that a config may name, and `init_args`.
+    """
+    args = args if isinstance(args, tuple) else (args,)
+    return import_object(init["class_path"])(*args, **(init.get("init_args") or {}))

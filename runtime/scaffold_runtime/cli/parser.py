@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import jsonargparse
 import torch
+from jsonargparse import Namespace
 from jsonargparse.typing import class_from_function
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -47,6 +48,11 @@ AUTOMATIC = "AUTOMATIC"
 
 # A class, or several classes any subclass of which may be chosen.
 Choice = type | tuple[type, ...]
+
+
+def as_class(factory: Callable[..., Any]) -> type:
+    """The class, or one that a function's annotation stands for."""
+    return factory if isinstance(factory, type) else class_from_function(factory)
 
 
 class ArgumentParser(jsonargparse.ArgumentParser):
@@ -89,14 +95,12 @@ class ArgumentParser(jsonargparse.ArgumentParser):
 
     def parse_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, *rest: Any, **kwargs: Any
-    ) -> jsonargparse.Namespace:
+    ) -> Namespace:
         """Parse the words of a command line, by default this process'."""
         words = sys.argv[1:] if args is None else args
-        translated = [translate_word(word) for word in words]
+        words = [translate_word(word) for word in words]
         try:
-            config: jsonargparse.Namespace = super().parse_args(
-                translated, *rest, **kwargs
-            )
+            config: Namespace = super().parse_args(words, *rest, **kwargs)
         except jsonargparse.ArgumentError:
             raise
         except Exception as error:
@@ -106,21 +110,21 @@ class ArgumentParser(jsonargparse.ArgumentParser):
 
     def parse_path(
         self, path: str | os.PathLike[str], *rest: Any, **kwargs: Any
-    ) -> jsonargparse.Namespace:
+    ) -> Namespace:
         """Parse a config file; what is wrong in it is said with its name."""
         self._config_being_read = f"{os.fspath(path)}: "
         try:
-            config: jsonargparse.Namespace = super().parse_path(path, *rest, **kwargs)
+            config: Namespace = super().parse_path(path, *rest, **kwargs)
             return config
         except (OSError, UnicodeError) as error:
             self.error(f"Problems parsing config: {error}", error)
         finally:
             self._config_being_read = ""
 
-    def get_defaults(self, *args: Any, **kwargs: Any) -> jsonargparse.Namespace:
+    def get_defaults(self, *args: Any, **kwargs: Any) -> Namespace:
         """The default of every argument, default config files included."""
         try:
-            defaults: jsonargparse.Namespace = super().get_defaults(*args, **kwargs)
+            defaults: Namespace = super().get_defaults(*args, **kwargs)
             return defaults
         except (TypeError, KeyError, OSError, UnicodeError) as error:
             files = ", ".join(map(str, self.default_config_files))
@@ -156,9 +160,7 @@ class ArgumentParser(jsonargparse.ArgumentParser):
         Raises:
             MisconfigurationError: it is none of these classes.
         """
-        cls = lightning_class
-        if not isinstance(cls, type):
-            cls = class_from_function(cls)
+        cls = as_class(lightning_class)
         if not issubclass(cls, (Trainer, Module, DataModule, Callback)):
             raise MisconfigurationError(
                 f"The parser cannot add the arguments of {lightning_class!r}: give a"
@@ -166,20 +168,12 @@ class ArgumentParser(jsonargparse.ArgumentParser):
             )
         if issubclass(cls, Callback):
             self.callback_keys.append(nested_key)
-        added: list[str]
+        add: Callable[..., list[str]] = self.add_class_arguments
+        settings = {"instantiate": not issubclass(cls, Trainer), "sub_configs": True}
         if subclass_mode:
             self.subclass_keys.append(nested_key)
-            added = self.add_subclass_arguments(
-                cls, nested_key, fail_untyped=False, required=required
-            )
-        else:
-            added = self.add_class_arguments(
-                cls,
-                nested_key,
-                fail_untyped=False,
-                instantiate=not issubclass(cls, Trainer),
-                sub_configs=True,
-            )
+            add, settings = self.add_subclass_arguments, {"required": required}
+        added = add(cls, nested_key, fail_untyped=False, **settings)
         self._entitle(nested_key, cls)
         return added
 
@@ -241,9 +235,10 @@ class ArgumentParser(jsonargparse.ArgumentParser):
             self.add_subclass_arguments(choice, key, skip=skip, **settings)
             self._entitle(key, choice[0])
         else:
-            self.add_class_arguments(
-                choice, key, skip=skip, sub_configs=True, **settings
-            )
+            settings["sub_configs"] = True
+            path = f"{choice.__module__}.{choice.__name__}"
+            jsonargparse.set_parsing_settings(import_path_allowlist=[path])
+            self.add_class_arguments(choice, key, skip=skip, **settings)
             self._entitle(key, choice)
 
 

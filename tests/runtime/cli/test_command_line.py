@@ -15,10 +15,13 @@ from scaffold_runtime.cli import (
     LRSchedulerCallable,
     OptimizerCallable,
     ReduceLROnPlateau,
+    SaveConfigCallback,
+    instantiate_class,
 )
 from scaffold_runtime.errors import DataError, MisconfigurationError
 from scaffold_runtime.loggers import CSVLogger
 from scaffold_runtime.strategies import DDPStrategy
+from tests.runtime.cli.conftest import QUIET
 from tests.runtime.cli.project import Activation, Data, Model, Note, OwnOptimizer
 
 
@@ -278,6 +281,62 @@ def test_args_may_be_a_config():
     assert cli.model.layer.out_features == 2
 
 
+def test_a_config_may_hold_a_part_for_each_command(command):
+    Path("all.yaml").write_text("fit: {model: {width: 2}}\ntest: {model: {width: 3}}\n")
+    for name, width in (("fit", 2), ("test", 3)):
+        cli = CLI(OwnOptimizer, Data, args=["--config=all.yaml", name, *QUIET])
+        assert cli.model.layer.out_features == width
+
+
+def test_the_config_that_is_printed_is_accepted_back(parse, capsys):
+    words = ["--model.width=6", "--trainer.callbacks+=Timer", "--optimizer=SGD"]
+    with pytest.raises(SystemExit) as end:
+        parse(*words, "--print_config")
+    assert end.value.code == 0
+    Path("printed.yaml").write_text(capsys.readouterr().out)
+    read, given = parse("--config=printed.yaml").config, parse(*words).config
+    read.pop("config"), given.pop("config")
+    assert read == given
+
+
+def test_the_environment_may_name_a_config(monkeypatch, parse):
+    Path("mine.yaml").write_text("model: {width: 7}\n")
+    monkeypatch.setenv("PL_CONFIG", "mine.yaml")
+    cli = parse(parser_kwargs={"default_env": True})
+    assert cli.model.layer.out_features == 7
+
+
+def test_arguments_of_the_script_s_own(command):
+    """As documented: a notification after the fit, and a computed link."""
+    told = []
+
+    class Own(CLI):
+        def add_arguments_to_parser(self, parser):
+            parser.add_argument("--notification_email", default="will@email.com")
+            parser.link_arguments(
+                "data.batch_size", "model.width", compute_fn=lambda size: 3 * size
+            )
+
+        def after_fit(self):
+            told.append(self.config["fit"]["notification_email"])
+
+    cli = command("fit", "--notification_email=me@here", "--data.batch_size=2", cli=Own)
+    assert told == ["me@here"]
+    assert cli.model.layer.out_features == 6
+
+
+def test_the_config_can_be_logged(command):
+    """As documented: a callback that hands the config to the loggers."""
+    logged = []
+
+    class LogConfig(SaveConfigCallback):
+        def save_config(self, trainer, pl_module, stage):
+            logged.append(self.parser.dump(self.config, skip_none=False))
+
+    command("fit", save_config_callback=LogConfig)
+    assert yaml.safe_load(logged[0])["model"]["width"] == 4
+
+
 # --- optimizers ---------------------------------------------------------------------------
 
 
@@ -361,6 +420,40 @@ def test_an_optimizer_can_be_linked_to_an_argument(parse):
     cli = parse("--first.lr=0.25", cli=Linked, model=TakesOptimizer)
     assert cli.model.first["class_path"] == "torch.optim.sgd.SGD"
     assert cli.model.first["init_args"]["lr"] == 0.25
+
+
+class MakesOptimizers(Model):
+    """Makes what it was given, as Lightning's documentation does."""
+
+    def __init__(self, first_init: dict | None = None, second_init: dict | None = None):
+        super().__init__()
+        self.first_init, self.second_init = first_init, second_init
+
+    def configure_optimizers(self):
+        optimizer = instantiate_class(self.parameters(), self.first_init)
+        return [optimizer], [instantiate_class(optimizer, self.second_init)]
+
+
+class MakesLinked(CLI):
+    def add_arguments_to_parser(self, parser):
+        parser.add_optimizer_args(nested_key="first", link_to="model.first_init")
+        parser.add_lr_scheduler_args(
+            ExponentialLR, nested_key="second", link_to="model.second_init"
+        )
+
+
+def test_a_module_makes_what_was_linked_to_it(command):
+    words = ["--first=SGD", "--first.lr=0.25", "--second.gamma=0.5"]
+    cli = command("fit", *words, cli=MakesLinked, model=MakesOptimizers)
+    assert cli.trainer.optimizers[0].defaults["lr"] == 0.25
+    assert cli.trainer.lr_scheduler_configs[0].scheduler.gamma == 0.5
+
+
+def test_what_a_config_may_not_name_is_not_made_either(parse):
+    spec = {"class_path": "os.system", "init_args": {"command": "touch ran"}}
+    cli = parse(f"--model.first_init={spec}", model=MakesOptimizers)
+    with pytest.raises(ImportError, match="not allowed"):
+        cli.model.configure_optimizers()
 
 
 class Injected(Model):
