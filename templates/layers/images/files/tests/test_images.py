@@ -11,6 +11,7 @@ from scaffold_runtime import DataError
 from torch import Tensor
 
 from {{ package }}.data import Data
+from {{ package }}.images import load_image
 
 
 def write_photos(folder: Path, sizes: dict[str, int]) -> None:
@@ -43,6 +44,12 @@ def test_reads_a_folder_of_images_per_class(tmp_path: Path) -> None:
     assert image.shape == (3, 12, 10)
     torch.testing.assert_close(image[:, 0, 0], torch.tensor([0.0, 200.0, 40.0]) / 255)
     assert label == 0
+
+
+def test_reads_grey_images_of_16_bits(tmp_path: Path) -> None:
+    values = struct.pack("<4H", 0, 256, 32768, 65535)
+    Image.frombytes("I;16", (4, 1), values).save(tmp_path / "deep.png")
+    assert load_image(tmp_path / "deep.png").tolist() == [[[0, 1, 128, 255]]]
 
 
 def test_reads_folders_that_are_split_already(tmp_path: Path) -> None:

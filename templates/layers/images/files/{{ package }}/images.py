@@ -184,7 +184,10 @@ def load_image(path: Path) -> Tensor:  # -> (C, H, W) uint8, C = 1 (grey) or 3 (
     """
     try:
         with Image.open(path) as image:
-            pixels = image.convert("L" if image.mode in ("1", "L", "LA") else "RGB")
+            deep = image.mode.startswith("I")  # 16 bits, which would be clipped
+            scaled = image.point(lambda value: value * (1 / 256)) if deep else image
+            grey = deep or image.mode in ("1", "L", "LA")
+            pixels = scaled.convert("L" if grey else "RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"The image {path} cannot be read: {error}.") from None
     content = torch.frombuffer(bytearray(pixels.tobytes()), dtype=torch.uint8)
