@@ -16,6 +16,9 @@ from typing import Any
 
 import torch
 
+# Bytes that a tensor may claim whose elements share memory, as an expanded one's do.
+ROOM = 2**20
+
 
 class NotPlainError(Exception):
     """What is read holds more than plain data; the message names what."""
@@ -71,6 +74,15 @@ def foreign_kind(value: Any) -> str:
         kind = leaf if isinstance(leaf, type) else type(leaf)
         if issubclass(kind, Foreign):
             return kind.kind
+    return ""
+
+
+def inflated(value: Any) -> str:
+    """The first tensor in a nest that claims more elements than were saved, "" without."""
+    for leaf in leaves(value):
+        if isinstance(leaf, torch.Tensor) and leaf.nbytes > ROOM:
+            if leaf.is_meta or leaf.nbytes > leaf.untyped_storage().nbytes():
+                return f"a tensor that claims {leaf.numel():,} elements"
     return ""
 
 

@@ -17,6 +17,7 @@ from torch import nn
 from scaffold_runtime.archive import (
     NotPlainError,
     foreign_kind,
+    inflated,
     leaves,
     load_archive,
     verify_archive,
@@ -221,19 +222,19 @@ def _plain_entries(content: Any, path: Path, for_training: bool) -> dict[str, An
             f"The checkpoint {path} holds a {type(content).__name__} and no dictionary:"
             " was it written by Trainer.save_checkpoint?"
         )
-    for entry, kind in _ENTRIES.items():
-        if not isinstance(content.get(entry, kind()), kind):
+    for entry, expected in _ENTRIES.items():
+        if not isinstance(content.get(entry, expected()), expected):
             raise CheckpointError(
                 f"{entry!r} in {path} is a {type(content[entry]).__name__} and no"
-                f" {kind.__name__}: the file is no checkpoint of a run."
+                f" {expected.__name__}: the file is no checkpoint of a run."
             )
     kept = dict(content)
     for entry, value in content.items():
         if entry in (VALUES_KEY, DATA_VALUES_KEY):
             kept[entry] = {k: v for k, v in value.items() if not _is_left_out(k, v)}
-        elif kind_found := foreign_kind(value):
+        elif kind := foreign_kind(value) or (entry != "state_dict" and inflated(value)):
             if for_training or entry == "state_dict":
-                raise NotPlainError(f"{kind_found} in {entry!r}")
+                raise NotPlainError(f"{kind} in {entry!r}")
             del kept[entry]
     return kept
 

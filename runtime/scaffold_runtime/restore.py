@@ -81,17 +81,14 @@ def read_hparams(path: PathLike | None) -> dict[str, Any]:
         return {}
     import yaml
 
-    file = Path(path)
-    if not file.is_file():
-        raise CheckpointError(
-            f"There is no hyperparameter file {file}: check the path."
-        )
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise CheckpointError(f"{file} is no valid YAML: {_one_line(error)}") from None
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise CheckpointError(
+            f"The hyperparameter file {path} cannot be read: {_one_line(error)}."
+        ) from None
     if not isinstance(values, dict):
-        raise CheckpointError(f"{file} holds no mapping of names to values.")
+        raise CheckpointError(f"{path} holds no mapping of names to values.")
     return values
 
 

@@ -603,8 +603,8 @@ class Trainer:
 
     def checkpoint_folders(self) -> list[str]:
         """Folders to look for checkpoints in: this run's, then earlier versions', newest first."""
-        own = self.checkpoint_folder()
-        folders = [own] if own else []
+        own = self.checkpoint_callback
+        folders = [own.resolve_dirpath(self)] if own is not None else []
         for logger in self.loggers:
             root = Path(logger.root_dir or self.default_root_dir)
             versions = sorted(root.glob("version_*/checkpoints"), key=_version_of)

@@ -102,7 +102,7 @@ def test_strictness_is_the_modules_or_the_callers(saved):
 
 
 @pytest.mark.parametrize(
-    ("content", "says"), [("lr: [", "no valid YAML"), ("5", "no mapping")]
+    ("content", "says"), [("lr: [", "cannot be read"), ("5", "no mapping")]
 )
 def test_a_broken_hyperparameter_file_is_named(content, says, saved, tmp_path):
     (tmp_path / "h.yaml").write_text(content)

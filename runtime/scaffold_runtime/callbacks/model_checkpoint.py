@@ -207,14 +207,14 @@ class ModelCheckpoint(Checkpoint):
 
     def setup(self, trainer: Trainer, pl_module: Module, stage: str) -> None:
         """Decide the folder, on rank 0 for all."""
-        self.dirpath = trainer.engine.broadcast(self._resolve_dirpath(trainer))
+        self.dirpath = trainer.engine.broadcast(self.resolve_dirpath(trainer))
         if self.save_async and stage == "fit":
             self._writer = BackgroundWriter()
         taken = os.path.isdir(self.dirpath) and os.listdir(self.dirpath)
         if taken and stage == "fit" and self.save_top_k != 0:
             rank_zero_warn(f"Checkpoint folder {self.dirpath} exists and is not empty.")
 
-    def _resolve_dirpath(self, trainer: Trainer) -> str:
+    def resolve_dirpath(self, trainer: Trainer) -> str:
         """The folder: as given, or in the first logger's run folder, or in the root."""
         if self.dirpath is not None:
             return self.dirpath

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from scaffold_runtime import hyperparameters as hp
 from scaffold_runtime import launch
 from scaffold_runtime.callback import Callback
 from scaffold_runtime.checkpoint import check_shapes
-from scaffold_runtime.errors import CheckpointError
+from scaffold_runtime.errors import CheckpointError, UserError
 from scaffold_runtime.hyperparameters import HasHyperparameters, plain_hyperparameters
 from scaffold_runtime.launch import rank_zero_info, rank_zero_warn
 from scaffold_runtime.progress import Phase
@@ -126,37 +127,50 @@ def _add_hyperparameters(
 # --- reading ------------------------------------------------------------------------------
 
 
+@contextmanager
+def _fitting(what: str, path: object) -> Iterator[None]:
+    """One sentence for a state that is not what its reader expects."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise CheckpointError(
+            f"{what} in {path} does not fit ({reason}): go on with what it was saved from."
+        ) from error
+
+
 def load_weights(trainer: Trainer, content: dict[str, Any], path: Path) -> None:
-    """Load a checkpoint's weights, and the states of data module and callbacks."""
-    module = trainer.module
+    """Load a checkpoint's weights, and the data module's state.
+
+    Raises:
+        CheckpointError: they do not fit.
+    """
+    module, datamodule = trainer.module, trainer.datamodule
     module.on_load_checkpoint(content)
     if "state_dict" not in content:
         raise CheckpointError(f"{path} holds no 'state_dict', so it is no checkpoint.")
     check_shapes(module, content["state_dict"], str(path))
-    try:
+    with _fitting("What module and data module have saved", path):
         strict = module.strict_loading
         trainer.strategy.load_module_state(module, content["state_dict"], strict)
-    except RuntimeError as error:
-        text = " ".join(str(error).split())
-        raise CheckpointError(f"The weights in {path} do not fit: {text}") from None
-    datamodule = trainer.datamodule
-    if datamodule is not None and type(datamodule).__qualname__ in content:
-        datamodule.load_state_dict(content[type(datamodule).__qualname__])
+        if datamodule is not None and type(datamodule).__qualname__ in content:
+            datamodule.load_state_dict(content[type(datamodule).__qualname__])
 
 
 def load_callbacks(trainer: Trainer, content: dict[str, Any]) -> None:
     """Give every callback the checkpoint, then its own state."""
-    states = content.get("callbacks", {})
+    states = dict(content.get("callbacks", {}))
     for callback in trainer.callbacks:
         callback.on_load_checkpoint(trainer, trainer.module, content)
         if callback.state_key in states:
-            callback.load_state_dict(states[callback.state_key])
-    known = {callback.state_key for callback in trainer.callbacks}
-    missing = sorted(set(states) - known)
-    if missing:
+            with _fitting(f"The state of {callback.state_key}", trainer.ckpt_path):
+                callback.load_state_dict(states.pop(callback.state_key))
+    if states:
         rank_zero_warn(
-            f"The checkpoint holds the state of {', '.join(missing)}, and this run has no"
-            " such callback: its state is left out."
+            f"The checkpoint holds the state of {', '.join(sorted(states))}, and this run"
+            " has no such callback: its state is left out."
         )
 
 
@@ -164,7 +178,8 @@ def load_training_state(trainer: Trainer, content: dict[str, Any], path: Path) -
     """Restore precision, loop, optimizers and schedulers.
 
     Raises:
-        CheckpointError: the checkpoint holds weights only, or lies beyond max_epochs.
+        CheckpointError: the checkpoint holds weights only, does not fit, or lies beyond
+            max_epochs.
     """
     if "optimizer_states" not in content:
         raise CheckpointError(
@@ -172,25 +187,22 @@ def load_training_state(trainer: Trainer, content: dict[str, Any], path: Path) -
             " checkpoint, or load_from_checkpoint to start anew from these weights."
         )
     precision = trainer.engine.precision
-    if state := content.get(type(precision).__qualname__):
-        precision.load_state_dict(state)
-    _load_loop(trainer, content, path)
     saved, own = content["optimizer_states"], trainer.optimizers
     if len(saved) != len(own):
         raise CheckpointError(
             f"{path} holds the state of {len(saved)} optimizers, and this module has"
             f" {len(own)}: resume with the module that was saved."
         )
-    for optimizer, state in zip(own, saved, strict=True):
-        try:
-            trainer.strategy.load_optimizer_state(optimizer, state)
-        except ValueError as error:
-            raise CheckpointError(
-                f"The optimizer's state in {path} does not fit: {error}."
-            ) from None
     configs = trainer.lr_scheduler_configs
-    for config, state in zip(configs, content.get("lr_schedulers", []), strict=False):
-        config.scheduler.load_state_dict(state)
+    with _fitting("The state of training", path):
+        if state := content.get(type(precision).__qualname__):
+            precision.load_state_dict(state)
+        _load_loop(trainer, content, path)
+        for optimizer, state in zip(own, saved, strict=True):
+            trainer.strategy.load_optimizer_state(optimizer, state)
+        schedules = content.get("lr_schedulers", [])
+        for config, state in zip(configs, schedules, strict=False):
+            config.scheduler.load_state_dict(state)
 
 
 def load_seed(trainer: Trainer, content: dict[str, Any]) -> None:
@@ -198,23 +210,24 @@ def load_seed(trainer: Trainer, content: dict[str, Any]) -> None:
 
     Before `configure_optimizers`, which may ask for the number of steps: that loads data.
     """
-    state = content.get("loops", {}).get("fit_loop", {})
-    trainer.engine.seed = state.get("seed", trainer.engine.seed)
+    with _fitting("The seed", trainer.ckpt_path):
+        state = dict(content.get("loops", {}).get("fit_loop", {}))
+        trainer.engine.seed = int(state.get("seed", trainer.engine.seed))
 
 
 def _load_loop(trainer: Trainer, content: dict[str, Any], path: Path) -> None:
     state = content.get("loops", {}).get("fit_loop", {})
     if "progress" in state:
-        trainer.progress.load_state_dict(state["progress"])
+        trainer.progress.load_state_dict(dict(state["progress"]))
         trainer.resumed = state
     else:
+        progress, steps = trainer.progress, content.get("global_step", 0)
+        progress.epoch = content.get("epoch", -1) + 1
+        progress.global_step = progress.batches_that_stepped = steps
         rank_zero_warn(
             f"{path} was not written by this package: training goes on from the start of"
-            f" epoch {content['epoch'] + 1}."
+            f" epoch {progress.epoch}."
         )
-        trainer.progress.epoch = content["epoch"] + 1
-        trainer.progress.global_step = content["global_step"]
-        trainer.progress.batches_that_stepped = content["global_step"]
     limit = trainer.max_epochs
     if limit not in (None, -1) and trainer.progress.epoch > limit:
         raise CheckpointError(
@@ -235,19 +248,21 @@ def resume_epoch(trainer: Trainer) -> Iterator[Any] | None:
     assert loader is not None
     between_epochs = progress.batch == 0 and progress.phase == Phase.BETWEEN
     batches: Iterator[Any] = iter(())
-    loader.load_state_dict(state["loader"])
-    if not between_epochs and progress.phase != Phase.EPOCH_DONE:
-        batches = loader.iterate(progress.epoch, skip=progress.batch)
-    trainer.is_stepping = state["is_stepping"]
-    trainer.validation_due = state["validation_due"]
-    trainer.nonfinite = state.get("nonfinite", "")
+    with _fitting("The state of the loop", trainer.ckpt_path):
+        loader.load_state_dict(state["loader"])
+        trainer.is_stepping = state["is_stepping"]
+        trainer.validation_due = state["validation_due"]
+        trainer.nonfinite = state.get("nonfinite", "")
+        trainer.should_stop = trainer.should_stop or state["should_stop"]
+        trainer.take_metrics(state["callback_metrics"])
+        _restore_gradients(trainer, state["ranks"])
     if state["should_stop"]:
-        trainer.should_stop = True
         rank_zero_info("The run had decided to stop when it was saved: it ends soon.")
     trainer.is_last_batch = progress.batch == trainer.num_training_batches
-    trainer.take_metrics(state["callback_metrics"])
-    _restore_gradients(trainer, state["ranks"])
-    _restore_rank(trainer, state)
+    if not between_epochs and progress.phase != Phase.EPOCH_DONE:
+        batches = loader.iterate(progress.epoch, skip=progress.batch)
+    with _fitting("The state of the loop", trainer.ckpt_path):
+        _restore_rank(trainer, state)
     return None if between_epochs else batches
 
 
@@ -256,9 +271,10 @@ def _restore_gradients(trainer: Trainer, ranks: list[dict[str, Any]]) -> None:
     own = ranks
     if len(ranks) == trainer.world_size:
         own = [ranks[trainer.global_rank]]
+    gradients = [dict(rank["gradients"]) for rank in own]
     for name, parameter in trainer.module.named_parameters():
-        if name in own[0]["gradients"]:
-            mean = sum(rank["gradients"][name] for rank in own) / len(own)
+        if name in gradients[0]:
+            mean = sum(gradient[name] for gradient in gradients) / len(own)
             parameter.grad = mean.to(parameter.device)
 
 

@@ -49,9 +49,6 @@ def running(
     wanted = None if ckpt_path is None else os.fspath(ckpt_path)
     if wanted is None and model is None and trainer.checkpoint_callback is not None:
         wanted = "best"
-    checkpoint: search.Found = None, None
-    if wanted not in ("best", "last"):  # what a path names is refused before all else
-        checkpoint = search.open_checkpoint(trainer, wanted, fn)
     trainer.state = TrainerState(fn)
     trainer.state.stage = "train" if trainer.fitting else fn.value
     if trainer.fitting:
@@ -60,8 +57,7 @@ def running(
     _attach(trainer, fn, model, given, datamodule)
     with trainer.signals if fn is TrainerFn.FITTING else nullcontext():
         try:
-            _set_up(trainer, fn, wanted, checkpoint)
-            checkpoint = None, None
+            _set_up(trainer, fn, wanted)
             with torch.autograd.set_detect_anomaly(trainer.detect_anomaly):
                 yield
             _finish(trainer, fn)
@@ -124,12 +120,13 @@ def _attach(
         trainer.datamodule.trainer = trainer
 
 
-def _set_up(
-    trainer: Trainer, fn: TrainerFn, ckpt_path: str | None, checkpoint: search.Found
-) -> None:
+def _set_up(trainer: Trainer, fn: TrainerFn, ckpt_path: str | None) -> None:
     """From `configure_callbacks` to the loop's first hook, in the documented order."""
     fitting, module = fn is TrainerFn.FITTING, trainer.module
     _attach_module_callbacks(trainer)
+    # Before anything is written: what is not there or damaged leaves no folder behind.
+    path, content = search.open_checkpoint(trainer, ckpt_path, fn)
+    trainer.ckpt_path = None if path is None else str(path)
     _prepare_data(trainer)
     trainer.leave_loop()
     if fitting:
@@ -144,10 +141,6 @@ def _set_up(
     if trainer.sync_batchnorm and trainer.distributed:
         synchronize_batch_norm(module, trainer.engine.device)
     trainer.engine.prepare_module(module)
-    if checkpoint[0] is None:
-        checkpoint = search.open_checkpoint(trainer, ckpt_path, fn)
-    path, content = checkpoint
-    trainer.ckpt_path = None if path is None else str(path)
     if content is not None and path is not None:
         resume.load_weights(trainer, content, path)
         if fitting:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,7 +114,8 @@ def _is_whole(file: Path) -> bool:
         return "optimizer_states" in load_archive(file, mmap=True)
     except DamagedCheckpointError as error:
         aside = file.with_name(f"damaged-{file.name}")
-        os.replace(file, aside)
+        with suppress(FileNotFoundError):  # another run may be at work here
+            os.replace(file, aside)
         rank_zero_warn(f"{error} It is kept as {aside.name}.")
     except Exception as error:
         rank_zero_warn(f"{file} is passed over: {' '.join(str(error).split())[:200]}")
