@@ -20,6 +20,7 @@ CLAIMS = (
     "first_line",
     "steps",
     "checkpoint",
+    "agreement",
 )
 PEERS = ("torch", "lightning", "accelerate", "copier", "black", "typer")
 HEADING = (

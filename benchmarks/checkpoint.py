@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.measure import Finding, floors
 
-ROUNDS = 7
+ROUNDS = 15
 MEGABYTES = 256
 
 

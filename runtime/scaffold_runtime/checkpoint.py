@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils._pytree import tree_map
 
 from scaffold_runtime.archive import (
     NotPlainError,
@@ -85,41 +86,39 @@ class BackgroundWriter:
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(max_workers=1)
         self._last: Future[None] | None = None
-        self._error: Exception | None = None
 
     def submit(self, work: Callable[[], object]) -> None:
         """Add work to what is to be done."""
-        self._last = self._pool.submit(self._run, work)
+        before = self._last
 
-    def _run(self, work: Callable[[], object]) -> None:
-        if self._error is None:
-            try:
-                work()
-            except Exception as error:
-                self._error = error
+        def run() -> None:
+            if before is not None:
+                before.result()
+            work()
+
+        self._last = self._pool.submit(run)
 
     def check(self) -> None:
         """Raise the error of work that has failed."""
-        error, self._error = self._error, None
-        if error is not None:
-            raise error
+        if self._last is not None and self._last.done():
+            self.finish()
 
     def finish(self) -> None:
         """Wait until everything is done, and raise the error of what has failed."""
-        if self._last is not None:
-            self._last.result()
-        self.check()
+        last, self._last = self._last, None
+        if last is not None:
+            last.result()
 
 
-def copy_to_cpu(value: Any) -> Any:
-    """A copy of a nest of plain data, which training may go on to change."""
-    if isinstance(value, torch.Tensor):
-        return value.detach().to("cpu", copy=True)
-    if isinstance(value, Mapping):
-        return {key: copy_to_cpu(item) for key, item in value.items()}
-    if type(value) in (list, tuple):
-        return type(value)(map(copy_to_cpu, value))
-    return value
+def copy_to_cpu(content: dict[str, Any]) -> dict[str, Any]:
+    """A copy of a checkpoint's content, which training may go on to change."""
+
+    def copied(leaf: Any) -> Any:
+        is_tensor = isinstance(leaf, torch.Tensor)
+        return leaf.detach().to("cpu", copy=True) if is_tensor else leaf
+
+    copy: dict[str, Any] = tree_map(copied, content)
+    return copy
 
 
 def remove_staged(folder: str | os.PathLike[str]) -> None:

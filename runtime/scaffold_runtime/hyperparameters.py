@@ -8,7 +8,7 @@ import enum
 import inspect
 import os
 import types
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -31,11 +31,8 @@ class AttributeDict(dict[str, Any]):
         except KeyError:
             raise AttributeError(f"There is no hyperparameter {name!r}.") from None
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        self[name] = value
-
-    def __delattr__(self, name: str) -> None:
-        self.pop(name)
+    __setattr__ = dict.__setitem__
+    __delattr__ = dict.__delitem__
 
     def __repr__(self) -> str:
         width = max(map(len, self), default=0) + 1
@@ -87,20 +84,17 @@ class HasHyperparameters:
         ignored = {ignore} if isinstance(ignore, str) else set(ignore or ())
         arguments = _arguments_of_init(self, caller)
         kept, name = _choose(arguments, args)
-        if isinstance(kept, Mapping):
-            kept = AttributeDict((k, v) for k, v in kept.items() if k not in ignored)
-        state = self.__dict__
-        state["_log_hyperparams"] = logger
-        state["_hparams_name"] = name
-        known = state.get("_hparams")
-        if isinstance(known, MutableMapping) and isinstance(kept, Mapping):
-            known.update(kept)
-        else:
-            state["_hparams"] = kept
-        state["_hparams_initial"] = _copy_values(state["_hparams"])
+        self.hparams.update({k: v for k, v in kept.items() if k not in ignored})
+        self.__dict__ |= {
+            "_log_hyperparams": logger,
+            "_hparams_name": name,
+            "_hparams_initial": _copy_values(self.hparams),
+        }
 
 
-def _choose(arguments: dict[str, Any], chosen: tuple[Any, ...]) -> tuple[Any, str]:
+def _choose(
+    arguments: dict[str, Any], chosen: tuple[Any, ...]
+) -> tuple[dict[str, Any], str]:
     """What to keep, and the argument's name where one object is kept as a whole."""
     if not chosen:
         return arguments, "kwargs"
@@ -119,11 +113,8 @@ def _choose(arguments: dict[str, Any], chosen: tuple[Any, ...]) -> tuple[Any, st
         )
     whole = chosen[0]
     names = [name for name, value in arguments.items() if value is whole]
-    if dataclasses.is_dataclass(whole) and not isinstance(whole, type):
-        whole = vars(whole)
-    elif not isinstance(whole, Mapping):
-        whole = vars(whole)
-    return AttributeDict(whole), names[0] if names else "kwargs"
+    values = dict(whole if isinstance(whole, Mapping) else vars(whole))
+    return values, names[0] if names else "kwargs"
 
 
 def _arguments_of_init(owner: object, frame: types.FrameType | None) -> dict[str, Any]:
@@ -220,12 +211,8 @@ def init_arguments(
     ]
     if missing:
         raise CheckpointError(
-            f"{owner.__name__} needs {_listed(missing)}, which the checkpoint does not"
+            f"{owner.__name__} needs {' and '.join(map(repr, missing))}, which the checkpoint does not"
             f" hold: pass {missing[0]}=... to load_from_checkpoint, or call"
             " save_hyperparameters() in __init__ before training."
         )
     return merged
-
-
-def _listed(names: Iterable[str]) -> str:
-    return " and ".join(repr(name) for name in names)

@@ -20,19 +20,6 @@ from scaffold_runtime.archive import NotPlainError, load_archive, verify_archive
 INDEX = ".metadata"
 LIGHTNING_REST = "meta.pt"
 
-_RECORDS = {
-    "metadata": {
-        "BytesStorageMetadata",
-        "ChunkStorageMetadata",
-        "Metadata",
-        "MetadataIndex",
-        "StorageMeta",
-        "TensorProperties",
-        "TensorStorageMetadata",
-    },
-    "filesystem": {"_StorageInfo"},
-}
-
 
 class _Record:
     """The attributes of any record of an index."""
@@ -50,12 +37,8 @@ class _IndexReader(pickle._Unpickler):
         Raises:
             NotPlainError: it has no place in an index.
         """
-        package, _, part = module.rpartition(".")
-        if package == "torch.distributed.checkpoint":
-            if name in _RECORDS.get(part, ()):
-                return _Record
-            if name == "_MEM_FORMAT_ENCODING":
-                return int
+        if module.startswith("torch.distributed.checkpoint."):
+            return int if name == "_MEM_FORMAT_ENCODING" else _Record
         if module.startswith("pathlib") and name.endswith("Path"):
             return os.path.join
         if (module, name) in (
