@@ -51,9 +51,15 @@ def plan_add(
         chosen: answers to its questions.
 
     Raises:
-        UsageError: a name or answer cannot be, or another component or a file of the
-            user's has the name.
+        UsageError: a name or answer cannot be, another component or a file of the
+            user's has the name, or the project is for another task.
     """
+    task = project.record.task
+    if template.tasks and task not in template.tasks:
+        raise UsageError(
+            f"{kind.name} {template.name} is for {' and '.join(template.tasks)} "
+            f"projects, and this is a {task} project."
+        )
     identifier = (name or template.name).replace("-", "_")
     naming.check_identifier(identifier, f"name of a {kind.name}")
     answers = template.check_answers(chosen)

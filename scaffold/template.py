@@ -17,7 +17,7 @@ from scaffold.quoting import Value
 
 Answers = dict[str, Value]
 
-_KEYS = {"description", "layers", "next", "questions", "only_if", "renames"}
+_KEYS = {"description", "layers", "tasks", "next", "questions", "only_if", "renames"}
 # What every template has besides its answers, and the words of the command line.
 RESERVED = frozenset("""
     package project task runtime vendor kind name class_name toml yaml python architecture
@@ -37,6 +37,7 @@ class Template:
         only_if: path pattern to the Jinja expression that decides about its files.
         renames: old path to new path.
         next: commands to try in the new project.
+        tasks: whose projects can have this component; all if empty.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Template:
     only_if: Mapping[str, str]
     renames: Mapping[str, str]
     next: tuple[str, ...]
+    tasks: tuple[str, ...]
 
     def answers(self, package: str, vendor: bool = True, **chosen: object) -> Answers:
         """Return all variables that the template's files may use.
@@ -149,6 +151,7 @@ def load(name: str, folders: tuple[Path, ...]) -> Template:
         only_if=_merged(tables, "only_if"),
         renames=_merged(tables, "renames"),
         next=tuple(next((t["next"] for t in reversed(tables) if "next" in t), ())),
+        tasks=tuple(tables[-1].get("tasks", ())),
     )
 
 

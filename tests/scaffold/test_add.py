@@ -116,6 +116,18 @@ def test_bad_input_changes_nothing(
     assert journal.entries(project) == []
 
 
+def test_a_component_of_another_task_is_refused(own_house: Path, project: Path) -> None:
+    starter = own_house / "templates" / "components" / "callback" / "starter"
+    settings = (starter / "template.toml").read_text()
+    (starter / "template.toml").write_text(f'tasks = ["gan", "tiny"]\n{settings}')
+    add("callback", "one")
+    (starter / "template.toml").write_text(f'tasks = ["gan"]\n{settings}')
+    before = snapshot(project)
+    with pytest.raises(UsageError, match="is for gan projects, and this is a tiny"):
+        add("callback", "two")
+    assert snapshot(project) == before
+
+
 def test_two_branches_that_each_add_something_merge(project: Path) -> None:
     """Neither changes a lock of the other's, and each has a line in project.toml."""
     before = snapshot(project)
