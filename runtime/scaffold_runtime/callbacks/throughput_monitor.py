@@ -68,9 +68,8 @@ class ThroughputMonitor(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: Module) -> None:
         """Start the clock of the stage; the sanity check is not measured."""
         if not trainer.sanity_checking:
-            stage, nothing_yet = str(trainer.stage), dict.fromkeys(
-                ("time", *RATES), 0.0
-            )
+            stage = str(trainer.stage)
+            nothing_yet = dict.fromkeys(("time", *RATES), 0.0)
             self._started[stage] = time.perf_counter()
             self._readings[stage] = deque([nothing_yet], maxlen=self.window_size + 1)
 

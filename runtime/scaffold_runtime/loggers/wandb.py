@@ -12,7 +12,8 @@ from scaffold_runtime.loggers.local import Folder
 from scaffold_runtime.loggers.logger import Params
 from scaffold_runtime.loggers.upload import UploadingLogger
 
-Options = list[Any]
+Data = list[Any]
+Step = int | None
 
 
 class WandbLogger(UploadingLogger):
@@ -145,27 +146,21 @@ class WandbLogger(UploadingLogger):
 
     log_text = log_table
 
-    def log_image(
-        self, key: str, images: Options, step: int | None = None, **kwargs: Options
-    ) -> None:
+    def log_image(self, key: str, images: Data, step: Step = None, **kw: Data) -> None:
         """Record images (tensors, arrays, paths); further lists hold captions and so on."""
-        self._log_media("Image", key, images, step, kwargs)
+        self._log_media("Image", key, images, step, kw)
 
-    def log_audio(
-        self, key: str, audios: Options, step: int | None = None, **kwargs: Options
-    ) -> None:
+    def log_audio(self, key: str, audios: Data, step: Step = None, **kw: Data) -> None:
         """Record sounds (arrays, paths); further lists hold captions and so on."""
-        self._log_media("Audio", key, audios, step, kwargs)
+        self._log_media("Audio", key, audios, step, kw)
 
-    def log_video(
-        self, key: str, videos: Options, step: int | None = None, **kwargs: Options
-    ) -> None:
+    def log_video(self, key: str, videos: Data, step: Step = None, **kw: Data) -> None:
         """Record videos (arrays, paths); further lists hold captions and so on."""
-        self._log_media("Video", key, videos, step, kwargs)
+        self._log_media("Video", key, videos, step, kw)
 
     @rank_zero_only
     def _log_media(
-        self, kind: str, key: str, items: Options, step: int | None, options: Any
+        self, kind: str, key: str, items: Data, step: Step, options: dict[str, Data]
     ) -> None:
         """Record items of one of wandb's kinds, each with its own options.
 
