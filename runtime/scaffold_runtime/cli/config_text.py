@@ -24,7 +24,7 @@ def load(text: str) -> Any:
     """
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
-        _count_values(node, {}, set())
+        _count_values(node, {})
     except RecursionError:
         raise yaml.YAMLError("it is nested too deeply") from None
     if node is None and text.strip():
@@ -32,23 +32,20 @@ def load(text: str) -> Any:
     return translate(get_loader("yaml")(text))
 
 
-def _count_values(
-    node: yaml.Node | None, counted: dict[int, int], above: set[int]
-) -> int:
+def _count_values(node: yaml.Node | None, counted: dict[int, int]) -> int:
     """Number of values below a node, aliases written out; refuses a key that is there twice."""
     if id(node) in counted:
+        if not counted[id(node)]:
+            raise yaml.YAMLError("an alias contains itself")
         return counted[id(node)]
-    if id(node) in above:
-        raise yaml.YAMLError("an alias contains itself")
+    counted[id(node)] = 0
     children: list[yaml.Node] = []
     if isinstance(node, yaml.MappingNode):
         _refuse_equal_keys(node)
         children = [part for pair in node.value for part in pair]
     elif isinstance(node, yaml.SequenceNode):
         children = node.value
-    above.add(id(node))
-    total = 1 + sum(_count_values(child, counted, above) for child in children)
-    above.discard(id(node))
+    total = 1 + sum(_count_values(child, counted) for child in children)
     if total > MAX_VALUES:
         raise yaml.YAMLError(f"it stands for more than {MAX_VALUES} values")
     counted[id(node)] = total
@@ -56,16 +53,16 @@ def _count_values(
 
 
 def _refuse_equal_keys(node: yaml.MappingNode) -> None:
-    lines: dict[str, int] = {}
-    for key, _ in node.value:
+    keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+    seen: dict[str, int] = {}
+    for key in keys:
         line = key.start_mark.line + 1
-        if isinstance(key, yaml.ScalarNode) and key.value != "<<":
-            if key.value in lines:
-                raise yaml.YAMLError(
-                    f"the key {key.value} stands in line {lines[key.value]} and again in"
-                    f" line {line}: keep one of them"
-                )
-            lines[key.value] = line
+        if key.value in seen and key.value != "<<":
+            raise yaml.YAMLError(
+                f"the key {key.value} stands in line {seen[key.value]} and again in line"
+                f" {line}: keep one of them"
+            )
+        seen[key.value] = line
 
 
 set_loader(MODE, load, (yaml.YAMLError,))

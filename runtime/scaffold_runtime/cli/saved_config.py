@@ -58,18 +58,15 @@ class SaveConfigCallback(Callback):
         """Write the file, once and on rank 0."""
         if self.already_saved:
             return
-        if self.save_to_log_dir:
-            self._write(trainer)
+        log_dir = trainer.log_dir
+        if self.save_to_log_dir and log_dir is not None:
+            self._write(trainer, Path(log_dir, self.config_filename))
         if trainer.is_global_zero:
             self.save_config(trainer, pl_module, stage)
         self.already_saved = True
 
-    def _write(self, trainer: Trainer) -> None:
+    def _write(self, trainer: Trainer, path: Path) -> None:
         """Put the file into the run's folder whole, or leave the one that is there."""
-        log_dir = trainer.log_dir
-        if log_dir is None:
-            return
-        path = Path(log_dir, self.config_filename)
         if trainer.engine.broadcast(path.is_file() and not self.overwrite):
             raise RunFolderError(
                 f"{path} is there already, from an earlier run: choose another folder or"

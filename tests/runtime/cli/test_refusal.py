@@ -141,6 +141,15 @@ def test_a_required_argument_is_named(refusal):
     )
 
 
+def test_a_type_of_several_parts_is_one_type(refusal):
+    said = refusal("--model.shape=3", model=has_shape)
+    assert said == "model.shape must be tuple[int, int] or null, and it is '3'."
+
+
+def has_shape(shape: tuple[int, int] | None = None) -> Model:
+    return Model()
+
+
 def needs_width(width: int) -> Model:
     return Model(width)
 
