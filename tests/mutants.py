@@ -96,8 +96,8 @@ MUTANTS = (
     Mutant(
         "overfit still shuffles",
         "loops/loading.py",
-        "sequential=_is_overfit(trainer, source),\n    )\n    trainer.loaded_train_at",
-        "sequential=False,\n    )\n    trainer.loaded_train_at",
+        "setup_loader(source, training, deals, overfits)",
+        "setup_loader(source, training, deals, False)",
         LOADING,
     ),
     Mutant(
@@ -117,7 +117,7 @@ MUTANTS = (
     Mutant(
         "callback state not restored",
         "loops/resume.py",
-        "callback.load_state_dict(states[callback.state_key])",
+        "callback.load_state_dict(states.pop(callback.state_key))",
         "pass",
         STATE,
     ),

@@ -352,7 +352,8 @@ class Trainer:
         self.optimizers: list[Optimizer] = []
         self.managed_optimizers: list[ManagedOptimizer] = []
         self.lr_scheduler_configs: list[SchedulerConfig] = []
-        self.recorder = self.train_recorder = self.eval_recorder = _idle_recorder()
+        idle = MetricRecorder(training=False)
+        self.recorder = self.train_recorder = self.eval_recorder = idle
         self.ckpt_path: str | None = None
         self.num_training_batches: int | float = math.inf
         self.num_test_batches: list[int | float] = []
@@ -532,14 +533,14 @@ class Trainer:
     def begin_stage(self, stage: str) -> None:
         """Turn to a stage: what is logged from now on belongs to it."""
         self.state.stage = stage
-        training_stage = stage == "train"
-        self.recorder = self.train_recorder if training_stage else self.eval_recorder
+        training = stage == "train"
+        self.recorder = self.train_recorder if training else self.eval_recorder
         self.shows_epoch = False
 
     def leave_loop(self) -> None:
         """Nothing can be logged until a stage begins."""
         self.keep_metrics()
-        self.recorder = _idle_recorder()
+        self.recorder = MetricRecorder(training=False)
 
     def run_backward(self, loss: torch.Tensor, *args: Any, **kwargs: Any) -> None:
         """A backward pass of manual optimization: hooks, scaling, the module's own."""
@@ -625,10 +626,6 @@ class Trainer:
         """Start with no metrics at all."""
         self._kept = Metrics({}, {}, {})
 
-    def take_metrics(self, callback_metrics: dict[str, torch.Tensor]) -> None:
-        """Take over the metrics of a checkpoint, for whoever monitors them."""
-        self._kept.callback.update(callback_metrics)
-
     def send_metrics(
         self,
         values: dict[str, torch.Tensor],
@@ -657,7 +654,10 @@ class Trainer:
 
     @property
     def callback_metrics(self) -> dict[str, torch.Tensor]:
-        """Every metric that was logged, under its name and its forked names."""
+        """Every metric that was logged, under its name and its forked names.
+
+        What a callback puts here is kept, as are those of a checkpoint.
+        """
         self.keep_metrics()
         return self._kept.callback
 
@@ -904,11 +904,6 @@ def _set_backends(
         benchmark = False
     if benchmark is not None:
         torch.backends.cudnn.benchmark = benchmark
-
-
-def _idle_recorder() -> MetricRecorder:
-    """A recorder that belongs to no loop: it has no hook, so it refuses to log."""
-    return MetricRecorder(training=False)
 
 
 def _version_of(folder: Path) -> int:

@@ -254,7 +254,7 @@ def resume_epoch(trainer: Trainer) -> Iterator[Any] | None:
         trainer.validation_due = state["validation_due"]
         trainer.nonfinite = state.get("nonfinite", "")
         trainer.should_stop = trainer.should_stop or state["should_stop"]
-        trainer.take_metrics(state["callback_metrics"])
+        trainer.callback_metrics.update(state["callback_metrics"])
         _restore_gradients(trainer, state["ranks"])
     if state["should_stop"]:
         rank_zero_info("The run had decided to stop when it was saved: it ends soon.")
