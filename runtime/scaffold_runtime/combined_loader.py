@@ -9,7 +9,7 @@ from typing import Any
 
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from scaffold_runtime.errors import CheckpointError, MisconfigurationError
+from scaffold_runtime.errors import CheckpointError, DataError, MisconfigurationError
 from scaffold_runtime.loader import EpochLoader, Sharding, length_of
 
 # The length of the whole, from the lengths of the members.
@@ -172,8 +172,14 @@ class CombinedEpochLoader(EpochLoader):
         ):
             member.finish(iterator, place[1])
 
+    def lost_samples(self, error: BaseException) -> DataError | None:
+        """The error of the member whose data worker died."""
+        found = [member.lost_samples(error) for member in self.members]
+        return next(filter(None, found), None)
+
     def close(self) -> None:
-        """Let the members' persistent workers go."""
+        """Let the members' workers go."""
+        self._iterators.clear()
         for member in self.members:
             member.close()
 

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from scaffold_runtime.errors import CheckpointError, DataError
 from scaffold_runtime.loader import EpochLoader, Sharding
-from tests.reliability.recorded_run import Samples, fit
+from tests.reliability.recorded_run import Net, Samples, fit
 
 
 def epoch_loader(batch_size=4, rank=0, world_size=1, samples=24, **arguments):
@@ -83,9 +83,19 @@ class Deadly(Samples):
         return super().__getitem__(index)
 
 
-def test_a_dead_worker_is_named_with_its_samples_within_ten_seconds(tmp_path):
+class NetOfTwo(Net):
+    """Trains on the second loader's batches."""
+
+    def training_step(self, batch, batch_idx):
+        return super().training_step(batch[1], batch_idx)
+
+
+@pytest.mark.parametrize("combined", [False, True])
+def test_a_dead_worker_is_named_with_its_samples_within_ten_seconds(combined, tmp_path):
     data = DataLoader(Deadly(), batch_size=3, num_workers=2)
+    if combined:
+        data = [DataLoader(Samples(), batch_size=3), data]
     began = time.monotonic()
     with pytest.raises(DataError, match=r"Data worker 1 \(process \d+\).*\[3, 4, 5\]"):
-        fit(tmp_path, data=data)
+        fit(tmp_path, data=data, net=NetOfTwo if combined else Net)
     assert time.monotonic() - began < 10

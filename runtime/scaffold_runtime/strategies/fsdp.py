@@ -140,7 +140,8 @@ class FSDPStrategy(ProcessGroupStrategy):
         for child in _chosen(module, self._recompute):
             _recompute_activations(child)
         arguments = self._sharding_arguments()
-        for group in _chosen(module, self._policy or _blocks(module)):
+        policy = _blocks(module) if self._policy is None else self._policy
+        for group in _chosen(module, policy):
             fully_shard(group, **arguments)
         fully_shard(module, **arguments)
         for step in _STEPS:
@@ -152,26 +153,21 @@ class FSDPStrategy(ProcessGroupStrategy):
         self._module.set_requires_gradient_sync(enabled)
 
     def _sharding_arguments(self) -> dict[str, Any]:
-        from torch.distributed.fsdp import (
-            CPUOffloadPolicy,
-            MixedPrecision,
-            MixedPrecisionPolicy,
-        )
+        from torch.distributed import fsdp
 
-        arguments: dict[str, Any] = {
+        mixed = self._mixed_precision
+        if mixed is None:
+            reduced = torch.float32 if self.param_dtype else None
+            mixed = fsdp.MixedPrecisionPolicy(self.param_dtype, reduced)
+        offloads = self._cpu_offload
+        return {
             "mesh": self._make_mesh(),
             "reshard_after_forward": self._reshard,
+            "mp_policy": _as_policy(mixed),
+            "offload_policy": (
+                fsdp.CPUOffloadPolicy() if offloads else fsdp.OffloadPolicy()
+            ),
         }
-        mixed = self._mixed_precision
-        if mixed is None and self.param_dtype is not None:
-            mixed = MixedPrecisionPolicy(self.param_dtype, torch.float32)
-        elif isinstance(mixed, MixedPrecision):
-            mixed = _as_policy(mixed)
-        if mixed is not None:
-            arguments["mp_policy"] = mixed
-        if self._cpu_offload:
-            arguments["offload_policy"] = CPUOffloadPolicy()
-        return arguments
 
     def _make_mesh(self) -> Any:
         """One dimension of shards, or (replicas, shards), by default (machines, ranks)."""
@@ -214,8 +210,8 @@ class FSDPStrategy(ProcessGroupStrategy):
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         sliced = {
             index: {
-                key: (
-                    _slice_like(parameters[index], value) if _is_large(value) else value
+                key: _slice_like(
+                    parameters[index] if getattr(value, "ndim", 0) else None, value
                 )
                 for key, value in entries.items()
             }
@@ -259,6 +255,8 @@ def _as_policy(mixed: Any) -> Any:
     """FSDP1's `MixedPrecision` in FSDP2's words."""
     from torch.distributed.fsdp import MixedPrecisionPolicy
 
+    if isinstance(mixed, MixedPrecisionPolicy):
+        return mixed
     for name in ("buffer_dtype", "keep_low_precision_grads"):
         if getattr(mixed, name):
             raise MisconfigurationError(
@@ -266,9 +264,7 @@ def _as_policy(mixed: Any) -> Any:
                 " are, and gradients in the parameters' type. Drop the argument."
             )
     cast = mixed.cast_forward_inputs or mixed.cast_root_forward_inputs
-    return MixedPrecisionPolicy(
-        mixed.param_dtype, mixed.reduce_dtype, cast_forward_inputs=cast
-    )
+    return MixedPrecisionPolicy(mixed.param_dtype, mixed.reduce_dtype, None, cast)
 
 
 def _blocks(module: nn.Module) -> Callable[..., bool]:
@@ -313,10 +309,6 @@ def _gather(value: Any, keep: bool) -> Any:
         whole = value.full_tensor()
         return whole.cpu() if keep else None
     return value
-
-
-def _is_large(value: Any) -> bool:
-    return isinstance(value, torch.Tensor) and value.dim() > 0
 
 
 def _slice_like(own: Any, whole: Any) -> Any:
