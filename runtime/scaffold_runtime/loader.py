@@ -144,10 +144,10 @@ class EpochLoader:
         """The error of a data worker that died, with the samples it had yet to deliver."""
         iterator, order = self._running(), self._order
         pids = [int(number) for number in _DEAD_WORKERS.findall(str(error))]
-        if iterator is None or order is None or not pids:
-            return None
-        processes = enumerate(iterator._workers)
+        processes = enumerate(getattr(iterator, "_workers", []))
         workers = [number for number, process in processes if process.pid in pids]
+        if iterator is None or order is None or not workers:
+            return None
         tasks = iterator._task_info.items()
         held = {task for task, info in tasks if info[0] in workers}
         batches = enumerate(order.own_batches() if order.is_ours else [], -order.skip)
