@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from scaffold import catalog, layers, render, source, tree
+from scaffold.errors import UsageError
 from scaffold.generation import generate_component
 from scaffold.new import apply_new, plan_new
 from scaffold.state import Component, Record
@@ -72,24 +73,43 @@ def test_every_condition_decides_about_a_file(name: str) -> None:
     assert set(layers.conditions(task).values()) == set(task.only_if.values())
 
 
-@pytest.fixture
-def classifier(cwd: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    plan = plan_new(catalog.task("classifier"), cwd / "digits", "digits", {})
-    apply_new(plan)
+def made(task: str, cwd: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project of a task; it is the current folder."""
+    apply_new(plan_new(catalog.task(task), cwd / "digits", "digits", {}))
     monkeypatch.chdir(cwd / "digits")
     return cwd / "digits"
 
 
-def test_all_components_are_wired_and_removed_without_a_trace(classifier: Path) -> None:
-    before = snapshot(classifier)
+@pytest.fixture
+def classifier(cwd: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return made("classifier", cwd, monkeypatch)
+
+
+@pytest.mark.parametrize("name", catalog.task_names())
+def test_all_components_are_wired_and_removed_without_a_trace(
+    name: str, cwd: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = made(name, cwd, monkeypatch)
+    before = snapshot(project)
+    own = []
     for kind, variant in COMPONENTS:
-        plan = add(kind, variant)
-        assert plan.exit_code == 0, plan.notes
-    assert len(opened().record.components) == len(COMPONENTS)
-    for kind, variant in sorted(COMPONENTS, key=lambda names: names[1]):
+        if name in (catalog.component(kind, variant).tasks or [name]):
+            plan = add(kind, variant)
+            assert plan.exit_code == 0, plan.notes
+            own.append((kind, variant))
+        else:
+            with pytest.raises(UsageError, match=f"this is a {name} project"):
+                add(kind, variant)
+    assert len(opened().record.components) == len(own) > 0.7 * len(COMPONENTS)
+    for kind, variant in sorted(own, key=lambda names: names[1]):
         plan = remove(kind, variant)
         assert (plan.exit_code, plan.notes) == (0, ())
-    assert snapshot(classifier) == before
+    assert snapshot(project) == before
+
+
+@pytest.mark.parametrize(("kind", "variant"), COMPONENTS)
+def test_the_tasks_of_a_component_are_there(kind: str, variant: str) -> None:
+    assert set(catalog.component(kind, variant).tasks) <= set(catalog.task_names())
 
 
 def run(project: Path, *words: str) -> str:
