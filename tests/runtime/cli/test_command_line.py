@@ -265,7 +265,7 @@ def test_the_environment_gives_values(monkeypatch, command, parse):
     monkeypatch.setenv("PL_FIT__MODEL__WIDTH", "5")
     settings = {"default_env": True}
     assert parse(parser_kwargs=settings).trainer.max_epochs == 4
-    assert parse().trainer.max_epochs == 1000
+    assert parse().trainer.max_epochs is None
     assert command("fit", parser_kwargs=settings).model.layer.out_features == 5
 
 
