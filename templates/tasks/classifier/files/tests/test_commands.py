@@ -10,7 +10,11 @@ DEBUG = ["--config", "configs/debug.yaml"]
 
 def train(command: str, runs: Path, *arguments: str) -> str:
     """What `python train.py COMMAND ...` prints; its runs go to another folder."""
-    elsewhere = ["--trainer.logger.init_args.save_dir", str(runs)]
+    elsewhere = [
+        "--trainer.logger=scaffold_runtime.loggers.CSVLogger",
+        f"--trainer.logger.save_dir={runs}",
+        "--trainer.logger.name=runs",
+    ]
     done = subprocess.run(
         [sys.executable, "train.py", command, *DEBUG, *elsewhere, *arguments],
         cwd=PROJECT,
