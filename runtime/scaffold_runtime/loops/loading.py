@@ -49,12 +49,6 @@ class DataSource:
     datamodule: DataModule | None
     given: dict[str, Any]
 
-    def __post_init__(self) -> None:
-        if self.datamodule and any(given is not None for given in self.given.values()):
-            raise MisconfigurationError(
-                "Loaders and a data module were given: pass one or the other."
-            )
-
     def has(self, stage: str) -> bool:
         """Somebody provides this stage's loaders."""
         return bool(

@@ -180,5 +180,5 @@ def test_the_trainer_shows_its_loaders_in_the_collection_that_was_given(
 
 
 def test_loaders_beside_a_data_module_are_refused(net, make_trainer):
-    with pytest.raises(L.MisconfigurationError, match="one or the other"):
+    with pytest.raises(L.MisconfigurationError, match="loaders and a data module"):
         make_trainer(max_epochs=1).fit(net(), loader(), datamodule=L.DataModule())
