@@ -479,12 +479,12 @@ class Trainer:
 
         Returns:
             What `predict_step` returned for each batch, on the CPU; a list of such lists
-            for several loaders; None with `return_predictions=False`.
+            for several loaders; None with `return_predictions=False`, or without batches.
         """
         refuse_pickles(weights_only)
         keep, fn = return_predictions is not False, TrainerFn.PREDICTING
         found = self._evaluate(fn, model, dataloaders, datamodule, ckpt_path, keep=keep)
-        if not keep:
+        if not (keep and found):
             return None
         return found[0] if len(found) == 1 else found
 
