@@ -5,6 +5,7 @@ The command line prints it without a traceback; anything else is a bug and keeps
 
     UserError
     ├── MisconfigurationError   an argument, a hook or a config that cannot work
+    │   └── WrongTypeError      an object of another type than is asked for
     ├── CheckpointError         a checkpoint that is missing, damaged or does not fit
     │   └── DamagedCheckpointError  its bytes are not those that were written
     ├── DataError               data that is missing, empty or unreadable
@@ -28,6 +29,10 @@ class UserError(Exception):
 
 class MisconfigurationError(UserError, ValueError):
     """An argument, a hook or a config value that cannot work."""
+
+
+class WrongTypeError(MisconfigurationError, TypeError):
+    """An object that is not of the type asked for, no module say, or no iterable."""
 
 
 class CheckpointError(UserError, RuntimeError):

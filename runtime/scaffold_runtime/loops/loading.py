@@ -13,7 +13,7 @@ from torch.utils.data import RandomSampler
 from scaffold_runtime.combined_loader import CombinedLoader, combine
 from scaffold_runtime.data import DataModule
 from scaffold_runtime.engine import move_batch
-from scaffold_runtime.errors import MisconfigurationError
+from scaffold_runtime.errors import MisconfigurationError, WrongTypeError
 from scaffold_runtime.launch import rank_zero_warn
 from scaffold_runtime.loader import EpochLoader
 from scaffold_runtime.loops.hooks import is_overridden
@@ -69,7 +69,7 @@ class DataSource:
         loaders = combine(loaders, mode)
         for loader in getattr(loaders, "flattened", [loaders]):
             if not hasattr(loader, "__iter__"):
-                raise MisconfigurationError(
+                raise WrongTypeError(
                     f"{hook} gave {type(loader).__name__}, which cannot be iterated: give a"
                     " DataLoader or another iterable of batches."
                 )

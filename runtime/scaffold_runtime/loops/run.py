@@ -14,7 +14,7 @@ import torch
 from scaffold_runtime.callback import Callback
 from scaffold_runtime.checkpoint import remove_staged
 from scaffold_runtime.data import DataModule
-from scaffold_runtime.errors import MisconfigurationError, UserError
+from scaffold_runtime.errors import MisconfigurationError, UserError, WrongTypeError
 from scaffold_runtime.launch import leave_if_stopped, rank_zero_info
 from scaffold_runtime.loader import EpochLoader
 from scaffold_runtime.loops import loading, resume, search, training
@@ -103,7 +103,7 @@ def _attach(
     if model is not None or datamodule is not None or has_loaders:
         trainer.datamodule = datamodule
     if not isinstance(trainer.module, Module):
-        raise MisconfigurationError(
+        raise WrongTypeError(
             f"Trainer takes a Module (LightningModule), and got a"
             f" {type(trainer.module).__name__}: inherit from it."
         )

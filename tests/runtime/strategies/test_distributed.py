@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from scaffold_runtime.checkpoint import read_checkpoint
-from tests.runtime.strategies.training import Net
+from tests.runtime.strategies.training import Net, run
 
 SCRIPT = Path(__file__).with_name("training.py")
 ROOT = Path(__file__).parents[3]
@@ -36,15 +36,17 @@ def launch(tmp_path_factory):
 
     def launched(name):
         if name not in done:
-            done[name] = _launch(name, tmp_path_factory.mktemp("run"))
+            alone = () if name == "one process" else [launched("one process")[2]]
+            resumed = [folder / "mid.ckpt" for folder in alone]
+            done[name] = _launch(name, tmp_path_factory.mktemp("run"), resumed)
         return done[name]
 
     return launched
 
 
-def _launch(name, folder):
+def _launch(name, folder, resumed):
     launcher, strategy, devices = LAUNCHES[name]
-    command = [sys.executable, *launcher, SCRIPT, folder, strategy, devices]
+    command = [sys.executable, *launcher, SCRIPT, folder, strategy, devices, *resumed]
     environment = {
         **os.environ,
         "OMP_NUM_THREADS": "1",
@@ -111,6 +113,33 @@ def test_each_step_has_the_samples_of_one_process(name, launch):
     for step, samples in enumerate(alone["plain"]["seen"]):
         shares = first["plain"]["seen"][step] + second["plain"]["seen"][step]
         assert sorted(shares) == sorted(samples)
+
+
+def assert_goes_on(rank, alone):
+    """The steps after the third are those of the run that was never stopped."""
+    assert len(rank["losses"]) == 7
+    assert rank["losses"] == pytest.approx(alone["losses"][3:], rel=1e-5)
+    assert rank["steps"] == alone["steps"]
+
+
+@pytest.mark.parametrize("name", IN_TWO)
+def test_two_processes_go_on_in_the_middle_of_what_one_began(name, launch):
+    _, (alone,), _ = launch("one process")
+    _, (first, second), _ = launch(name)
+    for rank in (first, second):
+        assert_goes_on(rank["resumed"], alone["plain"])
+    for step, samples in enumerate(alone["plain"]["seen"][3:]):
+        shares = first["resumed"]["seen"][step] + second["resumed"]["seen"][step]
+        assert sorted(shares) == sorted(samples)
+
+
+@pytest.mark.parametrize("name", IN_TWO)
+def test_one_process_goes_on_in_the_middle_of_what_two_began(name, launch, tmp_path):
+    _, (alone,), _ = launch("one process")
+    mid = launch(name)[2] / "mid.ckpt"
+    resumed = run("resumed", {}, tmp_path, "auto", 1, str(mid))
+    assert_goes_on(resumed, alone["plain"])
+    assert resumed["seen"] == alone["plain"]["seen"][3:]
 
 
 @pytest.mark.parametrize("name", IN_TWO)

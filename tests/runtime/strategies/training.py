@@ -1,7 +1,7 @@
-"""Run by the tests in one process or several: `training.py FOLDER STRATEGY DEVICES`.
+"""Run by the tests in one process or several: `training.py FOLDER STRATEGY DEVICES [CKPT]`.
 
 Trains small models of the same seed and the same global batch in several ways, and writes
-what each rank saw to FOLDER/rank-N.json.
+what each rank saw to FOLDER/rank-N.json. With CKPT, one of them goes on from there.
 """
 
 import json
@@ -111,6 +111,14 @@ class InTurn(Net):
         ]
 
 
+class SaveInMidEpoch(L.Callback):
+    """Leaves `mid.ckpt` after the third of an epoch's five steps."""
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if trainer.global_step == 3:
+            trainer.save_checkpoint(f"{trainer.default_root_dir}/mid.ckpt")
+
+
 def loader(world_size, shuffle):
     x = torch.sin(torch.arange(SAMPLES * 6, dtype=torch.float32)).reshape(SAMPLES, 6)
     y = torch.cos(x.sum(1, keepdim=True))
@@ -144,7 +152,7 @@ WAYS = {
 NETS = {"by hand": ByHand, "in turn": InTurn, "batch norm": Normed}
 
 
-def run(way, arguments, folder, strategy, devices):
+def run(way, arguments, folder, strategy, devices, ckpt_path=None):
     L.seed_everything(11, verbose=False)
     net = NETS.get(way, Net)()
     if way == "words of fsdp1" and strategy == "fsdp":
@@ -156,14 +164,14 @@ def run(way, arguments, folder, strategy, devices):
         devices=devices,
         max_epochs=2,
         logger=False,
-        callbacks=keeper,
+        callbacks=[keeper, SaveInMidEpoch()] if way == "plain" else keeper,
         enable_progress_bar=False,
         enable_model_summary=False,
         default_root_dir=folder,
         **arguments,
     )
     data = loader(trainer.world_size, True), loader(trainer.world_size, False)
-    trainer.fit(net, *data)
+    trainer.fit(net, *data, ckpt_path=ckpt_path)
     print(f"after fit of {way}: rank {trainer.global_rank}", flush=True)
     loss_epoch = trainer.callback_metrics["loss_epoch"].item()
     validated = trainer.validate(net, data[1], verbose=False)[0]
@@ -191,6 +199,8 @@ def main():
         for way, arguments in WAYS.items()
         if not (way in ("by hand", "in turn") and strategy == "fsdp")
     }
+    if len(sys.argv) > 4:
+        results["resumed"] = run("resumed", {}, folder, strategy, count, sys.argv[4])
     rank = os.environ.get("RANK", "0")
     (folder / f"rank-{rank}.json").write_text(json.dumps(results))
     if torch.distributed.is_initialized():
