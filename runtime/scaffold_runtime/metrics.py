@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from scaffold_runtime.engine import move_batch
-from scaffold_runtime.errors import MisconfigurationError
+from scaffold_runtime.errors import MisconfigurationError, WrongTypeError
 
 Reduce = Callable[[torch.Tensor, str], torch.Tensor]
 
@@ -256,15 +256,16 @@ class MetricRecorder:
             )
         on_step = rule.on_step if arguments.on_step is None else arguments.on_step
         on_epoch = rule.on_epoch if arguments.on_epoch is None else arguments.on_epoch
+        if not isinstance(name, str):
+            raise WrongTypeError(f"self.log({name!r}, ...): the name must be a string.")
         for wrong, why in (
-            (not isinstance(name, str), "the name must be a string"),
             (
-                arguments.add_dataloader_idx and "/dataloader_idx_" in str(name),
+                arguments.add_dataloader_idx and "/dataloader_idx_" in name,
                 "'/dataloader_idx_' is added for you",
             ),
             (
                 not on_step and not on_epoch,
-                "with neither on_step nor on_epoch records nothing",
+                "with neither on_step nor on_epoch it records nothing",
             ),
             (
                 not rule.step_allowed and (on_step or not on_epoch),
