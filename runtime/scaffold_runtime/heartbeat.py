@@ -32,7 +32,9 @@ class Heartbeat:
         self.step = 0
         self._host = socket.gethostname()
         self._beat(0)
-        threading.Thread(target=self._run, daemon=True).start()
+        self._ends = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        self._thread.start()
 
     def _beat(self, count: int) -> None:
         text = f"{count} {self.step} {os.getpid()} {self._host}"
@@ -40,13 +42,17 @@ class Heartbeat:
 
     def _run(self) -> None:
         count = 0
-        while True:
-            time.sleep(INTERVAL)
+        while not self._ends.wait(INTERVAL):
             count += 1
             try:
                 self._beat(count)
             except RuntimeError:  # the store is gone, and the run with it
                 return
+
+    def stop(self) -> None:
+        """End the thread: Python aborts the process if it ends while one is in the store."""
+        self._ends.set()
+        self._thread.join(timeout=5.0)
 
     def report(self) -> None:
         """Name the ranks that are silent or behind; end the silent ones of this machine.

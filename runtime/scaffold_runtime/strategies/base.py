@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import gc
 import pickle
 from collections.abc import Callable, Iterable
 from datetime import timedelta
@@ -213,16 +212,10 @@ class ProcessGroupStrategy(Strategy):
             store = dist.distributed_c10d._get_default_store()
             self.heartbeat = Heartbeat(store, place.rank, place.world_size)
 
-    def release(self) -> None:
-        """Let go of what holds on to the process group."""
-
     def _leave(self) -> None:
-        """Leave the process group when the process ends; its threads would abort it.
-
-        The group's threads end with its last reference, of which a DDP module has one.
-        """
-        self.release()
-        gc.collect()
+        """End the heartbeat and leave the process group, when the process ends."""
+        if self.heartbeat is not None:
+            self.heartbeat.stop()
         if dist.is_initialized():
             dist.destroy_process_group()
 

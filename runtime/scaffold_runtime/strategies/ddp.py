@@ -77,12 +77,6 @@ class DDPStrategy(ProcessGroupStrategy):
             self._ddp.register_comm_hook(self._comm_state, self._comm_hook)
         return adapter.run
 
-    def release(self) -> None:
-        """Let go of the DDP module; the step that it ran cannot be run any more."""
-        if self._ddp is not None:
-            self._ddp.module.__dict__["ddp"] = None
-            self._ddp = None
-
     def set_gradient_sync(self, enabled: bool) -> None:
         """What `DistributedDataParallel.no_sync` sets, without its context."""
         if self._ddp is not None:
