@@ -101,7 +101,7 @@ class Template:
         return {
             entry.name.partition(".")[0]
             for folder in self.folders
-            for entry in (folder / "files").iterdir()
+            for entry in (folder / "files").glob("*")
         } | {"vendor"}
 
 
@@ -187,9 +187,12 @@ def load_kind(folder: Path, variants: list[str]) -> Kind:
 def _read_with_layers(folder: Path) -> dict[Path, dict[str, Any]]:
     """The table of a template folder, after those of the layers that it names."""
     table = _read_toml(folder, "template.toml", _KEYS)
-    shared: dict[Path, dict[str, Any]] = {}
-    for layer in table.get("layers", []):
-        shared |= _read_with_layers(source.templates_folder() / "layers" / layer)
+    layers = source.templates_folder() / "layers"
+    own_keys = _KEYS - {"layers", "tasks"}
+    shared = {
+        layers / name: _read_toml(layers / name, "template.toml", own_keys)
+        for name in table.get("layers", [])
+    }
     return {**shared, folder: table}
 
 
@@ -206,6 +209,9 @@ def _read_toml(folder: Path, name: str, keys: set[str]) -> dict[str, Any]:
         raise TemplateError(f"{where}: unknown key {min(unknown)!r}.")
     if not isinstance(table.get("description"), str):
         raise TemplateError(f"{where}: 'description' is missing.")
+    for key in ("layers", "tasks"):
+        if not isinstance(table.get(key, []), list):
+            raise TemplateError(f"{where}: {key!r} is no list of names.")
     return table
 
 

@@ -35,13 +35,16 @@ def _kinds(incomplete: str) -> list[str]:
 
 
 def _added(ctx: typer.Context, incomplete: str) -> list[str]:
+    from scaffold import project, state
     from scaffold.errors import ScaffoldError
 
-    try:
-        components = open_project().record.components
-    except ScaffoldError:
+    try:  # read only: to open a project may finish what a killed command began
+        record = project.find(Path.cwd()) / state.PROJECT_FILE
+        components = state.parse_record(record.read_text(encoding="utf-8")).components
+    except (ScaffoldError, OSError, UnicodeDecodeError):
         return []
-    names = [c.title.split()[1] for c in components if c.kind == ctx.params["kind"]]
+    kind = ctx.params["kind"]
+    names = [c.name.replace("_", "-") for c in components if c.kind == kind]
     return [name for name in names if name.startswith(incomplete)]
 
 

@@ -70,6 +70,8 @@ def test_the_task_s_next_commands_win(own_house: Path) -> None:
         ("[questions.width]", '[questions."a b"]', "a b"),
         ("min = 8", "min = ", "line"),
         ("[only_if]", "[onlyif]", "onlyif"),
+        ("description", 'layers = "images"\ndescription', "'layers' is no list"),
+        ("description", 'tasks = "tiny"\ndescription', "'tasks' is no list"),
     ],
 )
 def test_a_broken_template_toml_is_named(
@@ -94,6 +96,19 @@ def test_a_shared_layer_lies_below_the_task_that_names_it(own_house: Path) -> No
     assert task.description == "The smallest task there is"
     files = render.render(task, task.answers(package="my_digits", side=28))
     assert files["images.txt"].content == b"28"
+
+
+def test_a_layer_may_hold_parts_alone_and_names_no_layers(own_house: Path) -> None:
+    words = own_house / "templates" / "layers" / "words"
+    (words / "parts").mkdir(parents=True)
+    (words / "template.toml").write_text('description = "Words"\n')
+    change(own_house, "tasks/tiny", "description", 'layers = ["words"]\ndescription')
+    assert catalog.task("tiny").answers(package="my_digits")["package"] == "my_digits"
+    (words / "template.toml").write_text('description = "Words"\nlayers = ["words"]\n')
+    with pytest.raises(
+        TemplateError, match=r"words/template\.toml: unknown key 'layers'"
+    ):
+        catalog.task("tiny")
 
 
 def test_a_layer_that_is_not_there_is_named(own_house: Path) -> None:

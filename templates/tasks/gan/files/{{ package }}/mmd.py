@@ -22,7 +22,8 @@ def squared_mmd(real: Tensor, generated: Tensor) -> Tensor:  # (N, D), (M, D) ->
             "The MMD compares at least two images: use more data to validate and test."
         )
     among_real, among_generated = pdist(real), pdist(generated)
-    width = among_real.median()
+    # Where most real images are alike, their median distance is zero.
+    width = among_real.median().clamp(min=1e-6)
 
     def likeness(distances: Tensor) -> Tensor:
         return torch.exp(-0.5 * (distances / width) ** 2).mean()

@@ -2,7 +2,7 @@
 
 
 class {{ class_name }}(Data):
-    """The images that `read` finds; batches and augmentation are those of `Data`."""
+    """The images that `read` finds; all else is as in `Data`."""
 
     @cached_property
     def splits(self) -> dict[str, LabelledImages]:

@@ -6,10 +6,10 @@ from typing import Any
 import scaffold_runtime as L
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from {{ package }}.data import Data
 from {{ package }}.figures import confusion_figure, contact_sheet
+from {{ package }}.gathering import gather
 from {{ package }}.images import LabelledImages
 
 
@@ -80,17 +80,6 @@ class Report(L.Callback):
         )
         sheet.save(folder / "wrong.png")
         print(f"{len(wrong)} of {len(labels)} wrong: {folder / 'wrong.png'}")
-
-
-def gather(pl_module: L.LightningModule, own: Tensor) -> Tensor:
-    """The rows of all processes, in the order of the data: (n, C) -> (N, C).
-
-    Process r of W has rows r, r + W, ...: the first processes may have one more.
-    """
-    counts: Tensor = pl_module.all_gather(torch.tensor(len(own), device=own.device))
-    padded = pad(own, (0, 0, 0, int(counts.max()) - len(own)))
-    rows: Tensor = pl_module.all_gather(padded).view(counts.numel(), *padded.shape)
-    return rows.transpose(0, 1).flatten(0, 1)[: int(counts.sum())]
 
 
 def class_table(confusion: Tensor, classes: list[str]) -> str:

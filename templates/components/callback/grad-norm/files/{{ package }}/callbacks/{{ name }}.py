@@ -6,7 +6,7 @@ from torch.nn.utils import get_total_norm
 
 
 class {{ class_name }}(L.Callback):
-    """Log the norm of the gradient over all parameters, before it is clipped.
+    """Log the norm of the gradient that an optimizer uses, before it is clipped.
 
     Args:
         every_n_steps: Optimizer steps from one value to the next.
@@ -23,6 +23,7 @@ class {{ class_name }}(L.Callback):
     ) -> None:
         """Log `grad_norm`."""
         if trainer.global_step % self.every_n_steps == 0:
-            parameters = pl_module.parameters()
-            gradients = [p.grad for p in parameters if p.grad is not None]
+            groups = optimizer.param_groups
+            used = [p.grad for group in groups for p in group["params"]]
+            gradients = [gradient for gradient in used if gradient is not None]
             pl_module.log("grad_norm", get_total_norm(gradients))
