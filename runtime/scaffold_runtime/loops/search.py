@@ -64,9 +64,7 @@ def _best_of_file(newest: Path) -> str:
     """The best checkpoint so far, as the newest one's ModelCheckpoint knew it."""
     states = read_checkpoint(newest).get("callbacks", {})
     for key, state in states.items():
-        best = (
-            state.get("best_model_path") if key.startswith("ModelCheckpoint") else None
-        )
+        best = key.startswith("ModelCheckpoint") and state.get("best_model_path")
         if best and Path(best).is_file():
             return str(best)
     return str(newest)
@@ -78,22 +76,20 @@ def _newest(trainer: Trainer, asked: str) -> Path:
     Raises:
         CheckpointError: there is none.
     """
+    needed = "optimizer_states" if trainer.fitting else "state_dict"
     folders = [Path(folder) for folder in trainer.checkpoint_folders()]
     for folder in folders:
-        files = [
-            f
-            for f in folder.glob("*.ckpt")
-            if not f.name.startswith("damaged-") and not f.is_dir()
-        ]
+        found = (file for file in folder.glob("*.ckpt") if not file.is_dir())
+        files = [file for file in found if not file.name.startswith("damaged-")]
         files.sort(key=lambda file: (_modified(file), file.name), reverse=True)
         if not files:
             continue
         for file in files:
-            if _is_whole(file):
+            if _is_whole(file, needed):
                 return file
         raise CheckpointError(
-            f"ckpt_path={asked!r} found no checkpoint in {folder} from which training can"
-            " go on: put back a copy, or start anew without ckpt_path."
+            f"ckpt_path={asked!r} found no whole checkpoint with {needed} in {folder}: put"
+            " back a copy, or start anew without ckpt_path."
         )
     raise CheckpointError(
         f"ckpt_path={asked!r} found no checkpoint in {', '.join(map(str, folders))}: train"
@@ -105,13 +101,13 @@ def _modified(file: Path) -> int:
     return file.stat().st_mtime_ns if file.exists() else 0
 
 
-def _is_whole(file: Path) -> bool:
-    """Whether training can go on from a file; a damaged one is renamed and named."""
+def _is_whole(file: Path, needed: str) -> bool:
+    """Whether a file is sound and has the entry; a damaged one is renamed and named."""
     try:
         if not file.exists():
             raise DamagedCheckpointError(f"{file} is a link to a file that is gone")
         verify_checkpoint(file)
-        return "optimizer_states" in load_archive(file, mmap=True)
+        return needed in load_archive(file, mmap=True)
     except DamagedCheckpointError as error:
         aside = file.with_name(f"damaged-{file.name}")
         with suppress(FileNotFoundError):  # another run may be at work here

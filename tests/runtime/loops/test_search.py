@@ -7,7 +7,7 @@ import torch
 
 from scaffold_runtime.callbacks import ModelCheckpoint
 from scaffold_runtime.errors import CheckpointError
-from tests.reliability.recorded_run import fit
+from tests.reliability.recorded_run import fit, loader
 
 
 def keep_all(root, **arguments):
@@ -36,6 +36,25 @@ def test_a_file_of_weights_only_is_passed_over(tmp_path):
         tmp_path, keep_all(tmp_path), enable_checkpointing=True, ckpt_path="last"
     )
     assert trainer.ckpt_path == str(tmp_path / "checkpoints" / "epoch=1.ckpt")
+
+
+@pytest.mark.filterwarnings("ignore:.*not empty")
+@pytest.mark.parametrize("asked", ["last", "best"])
+def test_weights_are_enough_to_test(asked, tmp_path):
+    own = {"save_weights_only": True}
+    fit(tmp_path, keep_all(tmp_path, **own), enable_checkpointing=True)
+    trainer = fit(
+        tmp_path, keep_all(tmp_path, **own), enable_checkpointing=True, max_epochs=0
+    )
+    trainer.validate(trainer.module, loader(), ckpt_path=asked, verbose=False)
+    assert trainer.ckpt_path == str(tmp_path / "checkpoints" / "epoch=1.ckpt")
+    with pytest.raises(CheckpointError, match=asked):
+        fit(
+            tmp_path,
+            keep_all(tmp_path, **own),
+            enable_checkpointing=True,
+            ckpt_path=asked,
+        )
 
 
 @pytest.mark.filterwarnings("ignore:.*not empty")
