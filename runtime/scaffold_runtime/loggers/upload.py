@@ -26,12 +26,13 @@ class UploadingLogger(ExperimentLogger):
         self._postponed: dict[int, Any] = {}
 
     def after_save_checkpoint(self, checkpoint_callback: Any) -> None:
-        """Upload what has just been written, or remember to at the end."""
-        keeps_all = checkpoint_callback.save_top_k == -1
-        if self._log_model == "all" or (self._log_model and keeps_all):
+        """Upload what has just been written, and what has not been yet at the end."""
+        if not self._log_model:
+            return
+        # A file that is still being written is there at the end.
+        self._postponed[id(checkpoint_callback)] = checkpoint_callback
+        if self._log_model == "all" or checkpoint_callback.save_top_k == -1:
             self._upload_new(checkpoint_callback)
-        elif self._log_model:
-            self._postponed[id(checkpoint_callback)] = checkpoint_callback
 
     def _upload_postponed(self) -> None:
         for checkpoint_callback in self._postponed.values():

@@ -77,12 +77,19 @@ def test_nothing_is_made_before_something_is_logged(tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize("save_async", [False, True])
 @pytest.mark.parametrize("log_model", ["all", True, False])
-def test_checkpoints_are_uploaded(make_trainer, net, tmp_path, log_model):
+def test_checkpoints_are_uploaded(make_trainer, net, tmp_path, log_model, save_async):
     from scaffold_runtime.callbacks import ModelCheckpoint
 
     logger = MLFlowLogger(tracking_uri=f"file:{tmp_path / 'runs'}", log_model=log_model)
-    checkpoint = ModelCheckpoint(tmp_path / "c", monitor="val_loss", filename="{epoch}")
+    checkpoint = ModelCheckpoint(
+        tmp_path / "c",
+        monitor="val_loss",
+        filename="{epoch}",
+        save_top_k=-1 if log_model == "all" else 1,
+        save_async=save_async,
+    )
     trainer = make_trainer(checkpoint, logger=logger, max_epochs=2)
     trainer.fit(net(values=[2.0, 1.0]))
     found = {file.path for file in logger.experiment.list_artifacts(logger.run_id)}
