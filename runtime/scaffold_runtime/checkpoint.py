@@ -249,14 +249,16 @@ def _is_left_out(name: str, value: Any) -> bool:
     return bool(kind)
 
 
-def check_shapes(module: nn.Module, state: Mapping[str, Any], path: str) -> None:
-    """Compare a state's shapes with the module's before anything is copied.
+def check_weights(module: nn.Module, content: Mapping[str, Any], path: object) -> None:
+    """Compare a checkpoint's shapes with the module's before anything is copied.
 
     Raises:
-        CheckpointError: a tensor has another shape than the module's.
+        CheckpointError: there are no weights, or one has another shape than the module's.
     """
+    if "state_dict" not in content:
+        raise CheckpointError(f"{path} holds no 'state_dict', so it is no checkpoint.")
     for name, own in module.state_dict().items():
-        saved = state.get(name)
+        saved = content["state_dict"].get(name)
         if not isinstance(saved, torch.Tensor) or not isinstance(own, torch.Tensor):
             continue
         if saved.shape != own.shape and not nn.parameter.is_lazy(own):

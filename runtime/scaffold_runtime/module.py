@@ -416,10 +416,7 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
         )
 
     def to_onnx(
-        self,
-        file_path: str | os.PathLike[str],
-        input_sample: Any = None,
-        **kwargs: Any,
+        self, file_path: str | os.PathLike[str], input_sample: Any = None, **kwargs: Any
     ) -> Any:
         """Write the forward pass as ONNX, through torch's exporter.
 

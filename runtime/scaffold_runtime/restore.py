@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from scaffold_runtime import hyperparameters as hp
-from scaffold_runtime.checkpoint import check_shapes, read_checkpoint
+from scaffold_runtime.checkpoint import check_weights, read_checkpoint
 from scaffold_runtime.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -38,11 +38,10 @@ def load_module(
     module = owner(**hp.init_arguments(owner, saved, name, given))
     module.configure_model()
     module.on_load_checkpoint(content)
-    state = content["state_dict"]
     strict = module.strict_loading if strict is None else strict
-    check_shapes(module, state, str(path))
+    check_weights(module, content, path)
     try:
-        module.load_state_dict(state, strict=strict)
+        module.load_state_dict(content["state_dict"], strict=strict)
     except RuntimeError as error:
         raise CheckpointError(
             f"The weights in {path} do not fit {owner.__name__}: {_one_line(error)}"

@@ -34,7 +34,7 @@ from scaffold_runtime.checkpoint import (
 )
 from scaffold_runtime.data import DataModule
 from scaffold_runtime.engine import Engine
-from scaffold_runtime.errors import MisconfigurationError
+from scaffold_runtime.errors import MisconfigurationError, WrongTypeError
 from scaffold_runtime.launch import rank_zero_info, rank_zero_warn
 from scaffold_runtime.loader import EpochLoader
 from scaffold_runtime.lock import RunLock
@@ -182,20 +182,19 @@ class Trainer:
         self.engine = Engine(accelerator, strategy, devices, num_nodes, precision)
         self._take_place()
         self.default_root_dir = os.fspath(default_root_dir or os.getcwd())
-        self.fast_dev_run = int(fast_dev_run)
+        self.fast_dev_run: int = fast_dev_run
         self.max_epochs, self.min_epochs = max_epochs, min_epochs
         self._ends_by_time = max_time is not None
         self.max_steps = -1 if max_steps is None else max_steps
         self.min_steps = min_steps
-        self.limit_train_batches = _or_all(limit_train_batches)
-        self.limit_val_batches = _or_all(limit_val_batches)
-        self.limit_test_batches = _or_all(limit_test_batches)
-        self.limit_predict_batches = _or_all(limit_predict_batches)
+        self.limit_train_batches = _or(limit_train_batches)
+        self.limit_val_batches = _or(limit_val_batches)
+        self.limit_test_batches = _or(limit_test_batches)
+        self.limit_predict_batches = _or(limit_predict_batches)
         self.overfit_batches = overfit_batches
         self.val_check_interval = _time_or_batches(val_check_interval)
         self.check_val_every_n_epoch = check_val_every_n_epoch
-        sanity = 2 if num_sanity_val_steps is None else num_sanity_val_steps
-        self.num_sanity_val_steps = math.inf if sanity == -1 else sanity
+        self.num_sanity_val_steps = _or(num_sanity_val_steps, 2)
         self.log_every_n_steps = 50 if log_every_n_steps is None else log_every_n_steps
         self.accumulate_grad_batches = accumulate_grad_batches
         self.gradient_clip_val = gradient_clip_val
@@ -242,22 +241,21 @@ class Trainer:
             value = getattr(self, name)
             whole = isinstance(value, numbers.Integral) and int(value) >= least
             _refuse_if(
-                value is not None and not whole,
+                not whole and not (value is None and name in _MAY_BE_NONE),
                 f"{name}={value!r} must be a whole number from {least}.",
             )
         for name in _SHARES:
             value = getattr(self, name)
-            if isinstance(value, timedelta):
-                continue
-            fits = isinstance(value, (int, float)) and value >= 0
+            share = isinstance(value, float) and 0.0 <= value <= 1.0
+            count = isinstance(value, int) and value >= (name == "val_check_interval")
             _refuse_if(
-                not fits or (isinstance(value, float) and value > 1.0),
+                not (share or count or isinstance(value, timedelta)),
                 f"{name}={value!r} must be a number of batches, or a share from 0.0 to 1.0.",
             )
         clip, interval = self.gradient_clip_val, self.val_check_interval
         _refuse_if(
-            clip is not None and not isinstance(clip, (int, float)),
-            f"gradient_clip_val={clip!r} must be a number.",
+            clip is not None and not (isinstance(clip, (int, float)) and clip >= 0),
+            f"gradient_clip_val={clip!r} must be a number from 0.",
         )
         _refuse_if(
             "://" in self.default_root_dir,
@@ -272,7 +270,10 @@ class Trainer:
 
     def _apply_trial_run(self) -> None:
         """`fast_dev_run` and `overfit_batches` are settings of many arguments at once."""
-        if batches := self.fast_dev_run:
+        if self.num_sanity_val_steps == -1:
+            self.num_sanity_val_steps = math.inf
+        if batches := int(self.fast_dev_run):
+            self.fast_dev_run = batches
             rank_zero_info(
                 f"fast_dev_run: {batches} batch(es) of every stage, no logs, no checkpoints."
             )
@@ -300,11 +301,8 @@ class Trainer:
         self, given: Logger | Iterable[Logger] | bool | None
     ) -> list[Logger]:
         if given is None or given is True:
-            loggers: list[Logger] = [CSVLogger(self.default_root_dir, name=LOG_FOLDER)]
-        elif not given:
-            loggers = []
-        else:
-            loggers = [given] if isinstance(given, Logger) else list(given)
+            given = CSVLogger(self.default_root_dir, name=LOG_FOLDER)
+        loggers = _listed("logger", given or [], Logger)
         return [DummyLogger() for _ in loggers] if self.fast_dev_run else loggers
 
     def _make_callbacks(
@@ -314,7 +312,7 @@ class Trainer:
         defaults: Iterable[tuple[type, type[Callback], str, bool | None]],
     ) -> list[Callback]:
         """The user's callbacks, those that come by default, and the last ones last."""
-        listed = [given] if isinstance(given, Callback) else list(given or [])
+        listed = _listed("callbacks", given or [], Callback)
         if max_time is not None:
             listed.append(Timer(duration=max_time))
         for kind, default, argument, enabled in defaults:
@@ -599,8 +597,7 @@ class Trainer:
 
     def checkpoint_folder(self) -> str | None:
         """Folder of the first ModelCheckpoint, None without one."""
-        callback = self.checkpoint_callback
-        return getattr(callback, "dirpath", None)
+        return getattr(self.checkpoint_callback, "dirpath", None)
 
     def checkpoint_folders(self) -> list[str]:
         """Folders to look for checkpoints in: this run's, then earlier versions', newest first."""
@@ -627,10 +624,7 @@ class Trainer:
         self._kept = Metrics({}, {}, {})
 
     def send_metrics(
-        self,
-        values: dict[str, torch.Tensor],
-        step: int | None = None,
-        behind: int = 0,
+        self, values: dict[str, torch.Tensor], step: int | None = None, behind: int = 0
     ) -> None:
         """Send values to every logger.
 
@@ -850,12 +844,16 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
 _LEAST = {
     "max_epochs": -1,
     "max_steps": -1,
+    "min_epochs": 0,
+    "min_steps": 0,
+    "num_sanity_val_steps": -1,
     "fast_dev_run": 0,
     "log_every_n_steps": 0,
     "reload_dataloaders_every_n_epochs": 0,
     "accumulate_grad_batches": 1,
     "check_val_every_n_epoch": 1,
 }
+_MAY_BE_NONE = "max_epochs", "min_epochs", "min_steps", "check_val_every_n_epoch"
 _OFF_IN_BAREBONES = (
     "enable_checkpointing",
     "logger",
@@ -868,10 +866,7 @@ _OFF_IN_BAREBONES = (
     "profiler",
 )
 _SHARES = (
-    "limit_train_batches",
-    "limit_val_batches",
-    "limit_test_batches",
-    "limit_predict_batches",
+    *(f"limit_{stage}_batches" for stage in ("train", "val", "test", "predict")),
     "overfit_batches",
     "val_check_interval",
 )
@@ -882,14 +877,26 @@ def _refuse_if(condition: object, message: str) -> None:
         raise MisconfigurationError(message)
 
 
-def _or_all(limit: int | float | None) -> int | float:
-    return 1.0 if limit is None else limit
+def _listed(argument: str, given: Any, kind: type) -> list[Any]:
+    """What was given, one or several of a kind, as a list."""
+    several = isinstance(given, Iterable) and not isinstance(given, kind)
+    listed = list(given) if several else [given]
+    if not all(isinstance(each, kind) for each in listed):
+        raise WrongTypeError(
+            f"{argument}={given!r} must be a {kind.__name__} or a list of them, each made"
+            " with its parentheses."
+        )
+    return listed
+
+
+def _or(number: int | float | None, default: int | float = 1.0) -> int | float:
+    return default if number is None else number
 
 
 def _time_or_batches(interval: Any) -> int | float | timedelta:
     if isinstance(interval, (str, dict, timedelta)):
         return timedelta(seconds=in_seconds(interval))
-    return _or_all(interval)
+    return _or(interval)
 
 
 def _set_backends(

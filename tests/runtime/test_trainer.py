@@ -566,6 +566,19 @@ ONE_SENTENCE = re.compile(r"[^\n]+[.]")
         ({"overfit_batches": -1}, "overfit_batches=-1"),
         ({"default_root_dir": "s3://bucket/runs"}, "local folder"),
         ({"strategy": "deepspeed"}, "fsdp"),
+        ({"val_check_interval": 0}, "val_check_interval=0 "),
+        ({"gradient_clip_val": -1.0}, "gradient_clip_val=-1.0"),
+        ({"accumulate_grad_batches": None}, "accumulate_grad_batches=None"),
+        ({"min_epochs": "1"}, "min_epochs='1'"),
+        ({"min_steps": -1}, "min_steps=-1"),
+        ({"num_sanity_val_steps": -2}, "num_sanity_val_steps=-2"),
+        ({"num_sanity_val_steps": "2"}, "num_sanity_val_steps='2'"),
+        ({"fast_dev_run": "yes"}, "fast_dev_run='yes'"),
+        ({"fast_dev_run": 1.5}, "fast_dev_run=1.5"),
+        ({"callbacks": EarlyStopping}, "callbacks=.*EarlyStopping"),
+        ({"callbacks": [EarlyStopping]}, "callbacks=.*EarlyStopping"),
+        ({"logger": "csv"}, "logger='csv'"),
+        ({"logger": [CSVLogger]}, "logger=.*CSVLogger"),
     ],
 )
 def test_an_argument_that_cannot_work_is_refused_in_one_sentence(arguments, says):
@@ -728,6 +741,14 @@ def test_weights_alone_cannot_be_trained_on(net, make_trainer, tmp_path):
     trainer.save_checkpoint(tmp_path / "weights.ckpt", weights_only=True)
     with pytest.raises(L.CheckpointError, match="weights only"):
         make_trainer(max_epochs=2).fit(net(), ckpt_path=tmp_path / "weights.ckpt")
+
+
+def test_a_file_without_weights_is_no_checkpoint(net, make_trainer, tmp_path):
+    torch.save({"epoch": 1}, tmp_path / "x.ckpt")
+    with pytest.raises(L.CheckpointError, match="holds no 'state_dict'"):
+        type(net()).load_from_checkpoint(tmp_path / "x.ckpt")
+    with pytest.raises(L.CheckpointError, match="holds no 'state_dict'"):
+        make_trainer().validate(net(), ckpt_path=tmp_path / "x.ckpt")
 
 
 def test_a_checkpoint_beyond_max_epochs_is_refused(net, make_trainer, tmp_path):

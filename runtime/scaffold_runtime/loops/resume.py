@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from scaffold_runtime import hyperparameters as hp
 from scaffold_runtime import launch
 from scaffold_runtime.callback import Callback
-from scaffold_runtime.checkpoint import check_shapes
+from scaffold_runtime.checkpoint import check_weights
 from scaffold_runtime.errors import CheckpointError, UserError
 from scaffold_runtime.hyperparameters import HasHyperparameters, plain_hyperparameters
 from scaffold_runtime.launch import rank_zero_info, rank_zero_warn
@@ -149,9 +149,7 @@ def load_weights(trainer: Trainer, content: dict[str, Any], path: Path) -> None:
     """
     module, datamodule = trainer.module, trainer.datamodule
     module.on_load_checkpoint(content)
-    if "state_dict" not in content:
-        raise CheckpointError(f"{path} holds no 'state_dict', so it is no checkpoint.")
-    check_shapes(module, content["state_dict"], str(path))
+    check_weights(module, content, path)
     with _fitting("What module and data module have saved", path):
         strict = module.strict_loading
         trainer.strategy.load_module_state(module, content["state_dict"], strict)
