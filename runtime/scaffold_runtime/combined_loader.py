@@ -91,7 +91,7 @@ class CombinedLoader:
     def length_of(self, lengths: list[int | float]) -> int | float:
         """Batches of the whole where the members have so many, infinite where unknown."""
         limits = self.limits or [math.inf] * len(lengths)
-        return _LENGTHS[self.mode](list(map(min, lengths, limits)))
+        return _LENGTHS[self.mode](list(map(min, lengths, limits)) or [0])
 
     def restore_structure(self, parts: list[Any]) -> Any:
         """A collection like that of the loaders, of one part for each."""
@@ -116,6 +116,8 @@ class CombinedEpochLoader(EpochLoader):
                 "CombinedLoader(mode='sequential') is for evaluation, which tells its loaders"
                 f" apart: choose one of {', '.join(list(_LENGTHS)[:-1])}."
             )
+        if not source.flattened:
+            raise DataError("There is no loader to train on: the collection is empty.")
         super().__init__(source, sharding)
         self._members = [EpochLoader(member, sharding) for member in source.flattened]
         self.loader = source.restore_structure([m.loader for m in self.members])
@@ -217,7 +219,7 @@ def _together(
     mode: str, start: Start, places: list[list[int]], iterators: list[Iterator[Any]]
 ) -> Iterator[list[Any]]:
     """A batch of each member; keeps `places` and `iterators` up to date."""
-    while True:
+    while iterators:
         batches: list[Any] = []
         for member, place in enumerate(places):
             batch = next(iterators[member], _NOTHING)

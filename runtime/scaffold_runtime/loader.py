@@ -125,7 +125,8 @@ class EpochLoader:
             derive_seed(self._sharding.seed, epoch, self._sharding.rank)
         )
         iterator = iter(self._iterated)
-        self._running = weakref.ref(iterator)
+        if hasattr(iterator, "_workers"):  # a subclass may return any iterator
+            self._running = weakref.ref(iterator)
         return iterator
 
     def batch_indices(self, epoch: int = 0) -> list[Any] | None:

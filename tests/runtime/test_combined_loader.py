@@ -82,6 +82,18 @@ def test_a_length_that_nobody_knows_is_a_type_error():
         len(L.CombinedLoader([stream, loader(4)], "max_size"))
 
 
+@pytest.mark.parametrize("empty", [[], {}])
+@pytest.mark.parametrize("mode", ["min_size", "max_size", "max_size_cycle"])
+def test_nothing_has_no_batches(empty, mode):
+    nothing = L.CombinedLoader(empty, mode)
+    assert (len(nothing), list(nothing)) == (0, [])
+
+
+def test_training_on_no_loader_is_refused(net, make_trainer):
+    with pytest.raises(L.DataError, match="no loader"):
+        make_trainer(max_epochs=1).fit(net(), {})
+
+
 def test_an_unknown_mode_is_refused_with_those_that_are_known():
     with pytest.raises(L.MisconfigurationError, match="max_size_cycle"):
         L.CombinedLoader([], "longest")

@@ -190,6 +190,15 @@ def test_a_subclass_stays_what_it_is():
     assert rebuilt is not source
 
 
+def test_a_subclass_may_give_any_iterator():
+    class Doubling(DataLoader):
+        def __iter__(self):
+            return map(identity, super().__iter__())
+
+    source = Doubling(Numbers(4), batch_size=2, collate_fn=identity)
+    assert len(list(EpochLoader(source, Sharding()).iterate(0))) == 2
+
+
 def test_without_automatic_batches_samples_come_one_by_one():
     source = DataLoader(Numbers(5), batch_size=None)
     seen = [index for index, _ in EpochLoader(source, Sharding()).iterate(0)]
