@@ -78,11 +78,12 @@ def read_folder(folder: Path, map_location: Any) -> dict[str, Any]:
         for step in path:
             inner = inner.setdefault(step, {})
         inner[last] = value
+    content = _with_lists(content)
     rest = folder / LIGHTNING_REST
     if rest.exists():
         verify_archive(_own_file(folder, LIGHTNING_REST))
         content = {**load_archive(rest, map_location), **content}
-    return _in_our_words(_with_lists(content))
+    return _in_our_words(content)
 
 
 def _own_file(folder: Path, name: str) -> Path:
@@ -130,8 +131,8 @@ def _with_lists(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     items = {key: _with_lists(item) for key, item in value.items()}
-    if items and all(isinstance(key, int) for key in items):
-        return [items[key] for key in sorted(items)]
+    if items and items.keys() == set(range(len(items))):
+        return [items[number] for number in range(len(items))]
     return items
 
 

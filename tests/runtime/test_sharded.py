@@ -92,6 +92,13 @@ def test_what_was_saved_is_read(run, folder):
     assert differences(expected, read_checkpoint(folder)) == []
 
 
+@pytest.mark.parametrize("numbers", [{30: 1, 80: 2}, {0: 3, 1: 4}, [1, 2]])
+def test_keys_that_are_numbers_stay_keys(run, numbers, tmp_path):
+    """The milestones of a MultiStepLR are such."""
+    folder = as_lightning_writes({**run[1], "numbers": numbers}, tmp_path / "folder")
+    assert read_checkpoint(folder)["numbers"] == numbers
+
+
 def test_the_words_of_lightnings_strategies_are_known(run, tmp_path):
     folder = as_lightning_writes(run[1], tmp_path / "folder")
     read = {**read_checkpoint(folder), "loops": None}
