@@ -167,6 +167,11 @@ class Tuner:
             mode in ("exponential", "linear"),
             f"mode={mode!r} is unknown: use 'exponential' or 'linear'.",
         )
+        least = min(min_lr, max_lr)
+        _refuse_unless(
+            least > 0 or (least == 0 and mode == "linear"),
+            f"min_lr={min_lr} and max_lr={max_lr} must be above 0.",
+        )
         trainer = self._trainer
         if trainer.fast_dev_run:
             rank_zero_warn("fast_dev_run is on: no learning rate is looked for.")
@@ -235,6 +240,8 @@ class Tuner:
             mode in ("power", "binsearch"),
             f"mode={mode!r} is unknown: use 'power' or 'binsearch'.",
         )
+        _refuse_unless(method in _LIMITS, f"method={method!r} is unknown: use 'fit'.")
+        _refuse_unless(init_val > 0, f"init_val={init_val} must be at least 1.")
         _refuse_unless(0 <= margin < 1, f"margin={margin} must be from 0 to below 1.")
         trainer = self._trainer
         if trainer.fast_dev_run:
@@ -264,10 +271,8 @@ class Tuner:
                 trainer.val_check_interval = 1.0
                 setattr(trainer, f"limit_{_LIMITS[method]}_batches", steps_per_trial)
                 if method == "fit":
-                    trainer.limit_train_batches, trainer.max_steps = (
-                        1.0,
-                        steps_per_trial,
-                    )
+                    trainer.limit_train_batches = 1.0
+                    trainer.max_steps = steps_per_trial
                 fitted = _runs(
                     lambda: getattr(trainer, method)(
                         model, datamodule=datamodule, **_SILENT.get(method, {})
@@ -387,10 +392,8 @@ def _runs(run: Callable[[], Any]) -> bool:
         run()
         return True
     except (RuntimeError, MemoryError) as error:
-        words = str(error)
-        if isinstance(error, RuntimeError) and not any(
-            w in words for w in _OUT_OF_MEMORY
-        ):
+        known = any(words in str(error) for words in _OUT_OF_MEMORY)
+        if isinstance(error, RuntimeError) and not known:
             raise
         return False
     finally:

@@ -237,6 +237,11 @@ def test_fast_dev_run_tunes_nothing(tmp_path):
             lambda t: t.scale_batch_size(Net(), batch_arg_name="size"),
             "hyperparameter size",
         ),
+        (lambda t: t.scale_batch_size(Net(), method="train"), "'train' is unknown"),
+        (lambda t: t.scale_batch_size(Net(), init_val=0), "init_val=0"),
+        (lambda t: t.lr_find(Net(), min_lr=0), "min_lr=0"),
+        (lambda t: t.lr_find(Net(), min_lr=-1, mode="linear"), "min_lr=-1"),
+        (lambda t: t.lr_find(Net(), max_lr=-1), "max_lr=-1"),
     ],
 )
 def test_what_cannot_work_is_refused_in_a_sentence(search, says, tmp_path):
