@@ -28,7 +28,6 @@ class DataHooks:
     """
 
     prepare_data_per_node: bool = True
-    allow_zero_length_dataloader_with_multiple_devices: bool = False
 
     def prepare_data(self) -> None:
         """Download or convert data; called in one process of each machine. Set no state."""
