@@ -87,7 +87,7 @@ def test_checkpoints_are_uploaded(make_trainer, net, tmp_path, log_model, save_a
         tmp_path / "c",
         monitor="val_loss",
         filename="{epoch}",
-        save_top_k=-1 if log_model == "all" else 1,
+        save_top_k=-1 if save_async and log_model == "all" else 1,
         save_async=save_async,
     )
     trainer = make_trainer(checkpoint, logger=logger, max_epochs=2)
