@@ -217,7 +217,8 @@ class EpochLoader:
         at_end, self._is_at_end = self._is_at_end and skip > 0, False
         if skip == 0 or positioned:
             self._batches = iter(()) if at_end else iter(self.loader)
-            return itertools.chain(fetched, self._batches)
+            # Without a checkpoint, what was fetched ahead belongs to an epoch cut short.
+            return itertools.chain(fetched if positioned else (), self._batches)
         if isinstance(self.source, Sequence):
             return itertools.islice(self.source, skip, None)
         raise CheckpointError(

@@ -103,6 +103,7 @@ SCENARIOS = {
         "watches": False,
         **trainer(precision="bf16-mixed", log_every_n_steps=1),
     },
+    "-1 ends the epoch of a stream": {"skips": 1, "streams": True, "val_loaders": 0},
     "-1 ends the epoch": {"skips": 2, "checkpoint": {}, "scheduler": HALVED},
     "limits by number": trainer(limit_train_batches=2, limit_val_batches=1),
     "limits by share": trainer(limit_train_batches=0.5, limit_val_batches=0.5),
