@@ -230,9 +230,7 @@ class Engine:
     def save(self, path: str, content: Mapping[str, Any]) -> None:
         """Gather what is sharded and let rank 0 write it; every rank must call it."""
         whole = self.strategy.full_state(dict(content))
-        if self.is_global_zero:
-            write_checkpoint(whole, path)
-        self.barrier("save")
+        self.on_rank_zero(lambda: write_checkpoint(whole, path))
 
     def load(self, path: str) -> dict[str, Any]:
         """Read a checkpoint, on every rank, to the CPU."""

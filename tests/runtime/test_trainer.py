@@ -710,6 +710,19 @@ def test_a_module_of_torch_is_refused_by_name(make_trainer):
         make_trainer(max_epochs=1).fit(nn.Linear(1, 1))
 
 
+def test_another_number_of_schedulers_is_refused(net, make_trainer, tmp_path):
+    class Scheduled(net):
+        def configure_optimizers(self):
+            optimizer = super().configure_optimizers()
+            return [optimizer], [torch.optim.lr_scheduler.StepLR(optimizer, 1)]
+
+    trainer = make_trainer(max_epochs=1)
+    trainer.fit(net())
+    trainer.save_checkpoint(tmp_path / "x.ckpt")
+    with pytest.raises(L.CheckpointError, match="0 schedulers, and this module has 1"):
+        make_trainer(max_epochs=2).fit(Scheduled(), ckpt_path=tmp_path / "x.ckpt")
+
+
 @pytest.mark.parametrize("path", ["nowhere.ckpt", "best", "last"])
 def test_a_checkpoint_that_is_not_there_is_named(path, net, make_trainer):
     with pytest.raises(L.CheckpointError, match=path):

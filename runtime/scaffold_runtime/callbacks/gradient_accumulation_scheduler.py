@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scaffold_runtime.callback import Callback
 from scaffold_runtime.errors import MisconfigurationError
@@ -37,6 +37,7 @@ class GradientAccumulationScheduler(Callback):
                 )
         self.scheduling = {0: 1, **scheduling}
         self.epochs = sorted(self.scheduling)
+        self._sets = False
 
     def going_to_accumulate_grad_batches(self) -> bool:
         """Whether any epoch accumulates."""
@@ -58,6 +59,8 @@ class GradientAccumulationScheduler(Callback):
                 "accumulate_grad_batches of the Trainer and GradientAccumulationScheduler"
                 " exclude one another: leave one out."
             )
+        self._sets = True
+        self.on_train_epoch_start(trainer, pl_module)  # a resumed epoch has begun
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: Module) -> None:
         """Set the number for this epoch."""
@@ -66,4 +69,9 @@ class GradientAccumulationScheduler(Callback):
 
     def on_train_end(self, trainer: Trainer, pl_module: Module) -> None:
         """Leave the trainer as it was."""
-        trainer.accumulate_grad_batches = 1
+        if self._sets:
+            trainer.accumulate_grad_batches, self._sets = 1, False
+
+    def on_exception(self, trainer: Trainer, pl_module: Module, *_: Any) -> None:
+        """Leave the trainer as it was."""
+        self.on_train_end(trainer, pl_module)

@@ -186,20 +186,23 @@ def load_training_state(trainer: Trainer, content: dict[str, Any], path: Path) -
         )
     precision = trainer.engine.precision
     saved, own = content["optimizer_states"], trainer.optimizers
-    if len(saved) != len(own):
-        raise CheckpointError(
-            f"{path} holds the state of {len(saved)} optimizers, and this module has"
-            f" {len(own)}: resume with the module that was saved."
-        )
-    configs = trainer.lr_scheduler_configs
+    configs, schedules = trainer.lr_scheduler_configs, content.get("lr_schedulers", [])
+    for what, states, found in (
+        ("optimizers", saved, own),
+        ("schedulers", schedules, configs),
+    ):
+        if len(states) != len(found):
+            raise CheckpointError(
+                f"{path} holds the state of {len(states)} {what}, and this module has"
+                f" {len(found)}: resume with the module that was saved."
+            )
     with _fitting("The state of training", path):
         if state := content.get(type(precision).__qualname__):
             precision.load_state_dict(state)
         _load_loop(trainer, content, path)
         for optimizer, state in zip(own, saved, strict=True):
             trainer.strategy.load_optimizer_state(optimizer, state)
-        schedules = content.get("lr_schedulers", [])
-        for config, state in zip(configs, schedules, strict=False):
+        for config, state in zip(configs, schedules, strict=True):
             config.scheduler.load_state_dict(state)
 
 
@@ -307,7 +310,10 @@ def save_and_stop(trainer: Trainer) -> None:
     signal_number = trainer.stop_signal or trainer.signals.received
     folder = trainer.checkpoint_folder()
     for callback in trainer.checkpoint_callbacks:
-        callback.finish_writing()
+        try:
+            callback.finish_writing()
+        except CheckpointError as error:  # the save that follows stands for it
+            rank_zero_warn(str(error))
     if folder is not None and not trainer.fast_dev_run:
         path = Path(folder) / "last.ckpt"
         trainer.checkpoint_callback.last_model_path = str(path)  # type: ignore[union-attr]

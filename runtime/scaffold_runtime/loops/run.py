@@ -24,7 +24,7 @@ from scaffold_runtime.loops.step_plan import plan_step
 from scaffold_runtime.metrics import MetricRecorder
 from scaffold_runtime.module import Module
 from scaffold_runtime.optimization import ManagedOptimizer, parse_optimizers
-from scaffold_runtime.progress import TrainerFn, TrainerState, TrainerStatus
+from scaffold_runtime.progress import Phase, TrainerFn, TrainerState, TrainerStatus
 from scaffold_runtime.secret import mask
 from scaffold_runtime.stops import RunStopped
 from scaffold_runtime.strategies.batch_norm import synchronize_batch_norm
@@ -70,11 +70,11 @@ def running(
                 raise lost from error
             raise
         finally:
-            trainer.profiler.describe()
-            trainer.profiler.teardown(fn.value)
             for loader in _loaders(trainer):
                 loader.close()
             trainer.lock.release()
+            trainer.profiler.describe()
+            trainer.profiler.teardown(fn.value)
 
 
 def _attach(
@@ -131,6 +131,8 @@ def _set_up(trainer: Trainer, fn: TrainerFn, ckpt_path: str | None) -> None:
     trainer.leave_loop()
     if fitting:
         trainer.reset()
+        # An epoch that an error cut short begins anew, unless a checkpoint says otherwise.
+        trainer.progress.batch, trainer.progress.phase = 0, Phase.BETWEEN
     stage = fn.value
     _call_setup(trainer, stage)
     if fitting:

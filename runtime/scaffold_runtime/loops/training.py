@@ -301,6 +301,8 @@ def take_step(trainer: Trainer, optimizer: Optimizer, closure: Closure | None) -
         def prepared() -> Any:
             result = closure()
             before_step(trainer, optimizer)
+            if trainer.check_finite:
+                check_update(trainer, optimizer)
             return result
 
         result = trainer.engine.step(optimizer, prepared)

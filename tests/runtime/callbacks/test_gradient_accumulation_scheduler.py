@@ -42,3 +42,34 @@ def test_a_trainer_that_accumulates_by_itself_is_refused(net, make_trainer):
     )
     with pytest.raises(ValueError, match="accumulate_grad_batches"):
         trainer.fit(net())
+
+
+class SaveInMidEpoch(L.Callback):
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if batch_idx == 1:
+            trainer.save_checkpoint(f"{trainer.default_root_dir}/mid.ckpt")
+
+
+def test_an_epoch_resumed_in_the_middle_accumulates_as_it_began(
+    net, make_trainer, tmp_path
+):
+    trainer = make_trainer(
+        GradientAccumulationScheduler({0: 2}), SaveInMidEpoch(), max_epochs=1
+    )
+    trainer.fit(net())
+    resumed = make_trainer(GradientAccumulationScheduler({0: 2}), max_epochs=1)
+    resumed.fit(net(), ckpt_path=str(tmp_path / "mid.ckpt"))
+    assert resumed.global_step == trainer.global_step == 2
+
+
+class Fails(L.Callback):
+    def on_train_batch_end(self, *_):
+        raise RuntimeError("broken")
+
+
+def test_the_trainer_is_left_as_it_was_by_an_error_too(net, make_trainer):
+    trainer = make_trainer(GradientAccumulationScheduler({0: 2}), Fails(), max_epochs=1)
+    for _ in range(2):  # the second would be refused if it were not
+        with pytest.raises(RuntimeError, match="broken"):
+            trainer.fit(net())
+    assert trainer.accumulate_grad_batches == 1

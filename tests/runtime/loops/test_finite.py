@@ -158,3 +158,13 @@ def test_no_checkpoint_is_written_of_a_bad_state(tmp_path):
 def test_an_unknown_word_is_refused(tmp_path):
     with pytest.raises(L.errors.MisconfigurationError, match="True, False, 'grad'"):
         fit(tmp_path, check_finite="gradient")
+
+
+class SickByClosure(Sick):
+    def configure_optimizers(self):
+        return torch.optim.LBFGS(self.parameters(), lr=0.1, max_iter=1)
+
+
+def test_a_step_by_closure_stops_too(tmp_path):
+    module = weights_after_the_stop(tmp_path, SickByClosure, "is nan")
+    assert all(p.isfinite().all() for p in module.parameters())

@@ -221,3 +221,33 @@ def test_a_compiled_module_trains(net, make_trainer):
     trainer.fit(compiled)
     assert trainer.lightning_module is model
     assert "train_loss" in trainer.callback_metrics
+
+
+class BreaksOff(L.LightningModule):
+    """Notes its batches; the first run fails at the third."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 1)
+        self.seen, self.fails = [], True
+
+    def training_step(self, batch, batch_idx):
+        if self.fails and batch_idx == 2:
+            raise RuntimeError("the third batch")
+        self.seen.append(batch_idx)
+        return self.layer(batch[0]).square().mean()
+
+    def train_dataloader(self):
+        return loader()
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def test_an_epoch_that_an_error_cut_short_begins_anew(make_trainer):
+    model, trainer = BreaksOff(), make_trainer(max_epochs=1)
+    with pytest.raises(RuntimeError, match="third"):
+        trainer.fit(model)
+    model.fails, model.seen = False, []
+    trainer.fit(model)
+    assert model.seen == [0, 1, 2, 3]
