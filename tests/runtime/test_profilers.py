@@ -330,3 +330,17 @@ def test_two_processes_write_a_file_each(tmp_path):
         "fit-times-0.txt",
         "fit-times-1.txt",
     }
+
+
+class Unwritable(SimpleProfiler):
+    def describe(self):
+        raise OSError("no space left")
+
+
+def test_a_report_that_fails_keeps_no_folder_taken(tmp_path):
+    options = {**QUIET, "enable_checkpointing": True, "default_root_dir": tmp_path}
+    trainer = L.Trainer(max_epochs=1, profiler=Unwritable(), **options)
+    with pytest.raises(OSError, match="no space"):
+        trainer.fit(Net())
+    files = {path.name for path in (tmp_path / "checkpoints").iterdir()}
+    assert files == {"epoch=0-step=6.ckpt"}

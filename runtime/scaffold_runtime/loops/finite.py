@@ -43,8 +43,9 @@ class DelayedVerdict:
 
     def mask(self, trainer: Trainer, optimizer: Optimizer) -> None:
         """Let the optimizer's step change nothing where the verdict is bad, on all ranks."""
-        assert self._bad is not None
-        bad = trainer.engine.all_reduce(self._bad, "max")
+        bad = self._bad  # None: training_step returned no loss
+        bad = torch.zeros((), device=trainer.engine.device) if bad is None else bad
+        bad = trainer.engine.all_reduce(bad, "max")
         if not self._scales:
             optimizer.found_inf = bad  # type: ignore[attr-defined]
         self._arriving, self._bad = bad.to("cpu", non_blocking=True), None

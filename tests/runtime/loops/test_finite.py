@@ -168,3 +168,16 @@ class SickByClosure(Sick):
 def test_a_step_by_closure_stops_too(tmp_path):
     module = weights_after_the_stop(tmp_path, SickByClosure, "is nan")
     assert all(p.isfinite().all() for p in module.parameters())
+
+
+class SkipsABatch(Sick):
+    def training_step(self, batch, batch_idx):
+        loss = self.layer(batch[0]).square().mean()
+        return None if self.trainer.progress.batches == BAD else loss
+
+
+@pytest.mark.usefixtures("verdict")
+@pytest.mark.filterwarnings("ignore:training_step returned None")
+def test_a_batch_without_a_loss_is_finite(tmp_path):
+    trainer = fit(tmp_path, net=SkipsABatch, data=data())
+    assert all(p.isfinite().all() for p in trainer.module.parameters())
