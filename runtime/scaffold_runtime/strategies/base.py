@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import pickle
+import time
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -19,6 +20,9 @@ from scaffold_runtime.launch import ProcessPlace
 T = TypeVar("T")
 
 DEFAULT_TIMEOUT = timedelta(minutes=30)
+GLOO_LETS_GO = (
+    0.1  # seconds; its threads need microseconds, and a turn on a busy machine
+)
 
 
 class Strategy:
@@ -213,9 +217,15 @@ class ProcessGroupStrategy(Strategy):
             self.heartbeat = Heartbeat(store, place.rank, place.world_size)
 
     def _leave(self) -> None:
-        """End the heartbeat and leave the process group, when the process ends."""
+        """End the heartbeat and leave the process group, when the process ends.
+
+        Gloo's threads let go of the last collective's tensors some time after it has
+        returned, and take the interpreter's lock for it: one that comes when the
+        interpreter is gone aborts the process. Nothing tells that they are done.
+        """
         if self.heartbeat is not None:
             self.heartbeat.stop()
+            time.sleep(GLOO_LETS_GO)
         if dist.is_initialized():
             dist.destroy_process_group()
 
