@@ -263,7 +263,9 @@ def _module_class(L: Any, scenario: Scenario, record: Record) -> type:
 
         def configure_optimizers(self):
             kind = getattr(torch.optim, scenario.optimizer)
-            optimizer = kind(self.parameters(), lr=0.1)
+            # With more, LBFGS diverges, which ends our run and not Lightning's.
+            rate = 0.01 if kind is torch.optim.LBFGS else 0.1
+            optimizer = kind(self.parameters(), lr=rate)
             if scenario.scheduler is None:
                 return optimizer
             given = dict(scenario.scheduler)

@@ -27,10 +27,13 @@ def test_all_at_once_write_into_the_folder_of_runs(growing: Path) -> None:
         add("logger", name)
     needed = (growing / "pyproject.toml").read_text()
     assert all(f'"{name}>=' in needed for name in set(LOGGERS) - {"csv"})
-    run(growing, "python", "train.py", "fit", "--config", "configs/debug.yaml")
+    words = ("python", "train.py", "fit", "--config", "configs/debug.yaml")
+    # On a busy machine wandb's service may begin slowly.
+    printed = run(growing, *words, WANDB__SERVICE_WAIT="200")
     assert set(WRITTEN) == set(LOGGERS)
     for pattern in WRITTEN.values():
-        (file,) = growing.glob(pattern)
-        assert file.stat().st_size > 0
+        files = list(growing.glob(pattern))
+        assert len(files) == 1, f"{pattern}: {files}\n{printed}"
+        assert files[0].stat().st_size > 0
     after = {path.name for path in growing.iterdir() if path.name != "__pycache__"}
     assert after == before | {"runs"}

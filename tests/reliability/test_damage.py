@@ -91,7 +91,7 @@ def test_the_newest_whole_one_is_taken(damage, number, finished, tmp_path):
 def test_without_a_whole_one_the_run_stops(damage, finished, tmp_path):
     for path in copy_of(finished[1], tmp_path):
         DAMAGES[damage](path)
-    with pytest.raises(CheckpointError, match=r"no checkpoint in .* can go on"):
+    with pytest.raises(CheckpointError, match=r"no checkpoint in .* can go on from"):
         go_on(tmp_path)
 
 

@@ -87,8 +87,9 @@ def _newest(trainer: Trainer, asked: str) -> Path:
         for file in files:
             if _is_whole(file, needed):
                 return file
+        for_what = "training can go on from" if trainer.fitting else "is whole"
         raise CheckpointError(
-            f"ckpt_path={asked!r} found no whole checkpoint with {needed} in {folder}: put"
+            f"ckpt_path={asked!r} found no checkpoint in {folder} that {for_what}: put"
             " back a copy, or start anew without ckpt_path."
         )
     raise CheckpointError(
