@@ -403,9 +403,11 @@ def test_estimated_steps_count_accumulation_and_limits(net, make_trainer):
         "accumulated": ({"max_epochs": 3, "accumulate_grad_batches": 3}, 6),
         "steps": ({"max_epochs": 3, "max_steps": 7}, 7),
         "endless": ({"max_epochs": -1, "max_steps": 5}, 5),
+        "scheduled": ({"max_epochs": 3}, 6),
     }
     for name, (arguments, expected) in cases.items():
-        trainer = make_trainer(**arguments)
+        scheduled = [GradientAccumulationScheduler({0: 3})] * (name == "scheduled")
+        trainer = make_trainer(*scheduled, **arguments)
         trainer.fit(Asking())
         assert estimates[name] == expected
         assert trainer.global_step == expected

@@ -47,8 +47,10 @@ class GradientAccumulationScheduler(Callback):
         """Number of batches that an epoch accumulates."""
         return self.scheduling[max(start for start in self.epochs if start <= epoch)]
 
-    def on_train_start(self, trainer: Trainer, pl_module: Module) -> None:
-        """Refuse what cannot work together."""
+    def setup(self, trainer: Trainer, pl_module: Module, stage: str) -> None:
+        """Refuse what cannot work together; set the number that a module may ask for."""
+        if stage != "fit":
+            return
         if not pl_module.automatic_optimization:
             raise MisconfigurationError(
                 "GradientAccumulationScheduler works with automatic optimization only:"
@@ -60,7 +62,11 @@ class GradientAccumulationScheduler(Callback):
                 " exclude one another: leave one out."
             )
         self._sets = True
-        self.on_train_epoch_start(trainer, pl_module)  # a resumed epoch has begun
+        trainer.accumulate_grad_batches = self.get_accumulate_grad_batches(0)
+
+    def on_train_start(self, trainer: Trainer, pl_module: Module) -> None:
+        """A resumed epoch has begun."""
+        self.on_train_epoch_start(trainer, pl_module)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: Module) -> None:
         """Set the number for this epoch."""
