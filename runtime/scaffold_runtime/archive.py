@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import mmap
+import operator
 import os
 import pickle
 import struct
+import sys
 import zipfile
 import zlib
 from argparse import Namespace
+from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -55,6 +58,10 @@ for _kind in ("PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath"):
         (f"pathlib.{_kind}", f"pathlib._local.{_kind}"), os.path.join
     )
 
+# What is read back as it was saved, beside nests of it.
+_STORABLE = {bool, int, float, complex, str, bytes, bytearray, Counter, type(None)}
+_STORABLE |= {torch.nn.Parameter, torch.Tensor, torch.dtype, torch.device, torch.Size}
+
 
 def leaves(value: Any) -> Iterator[Any]:
     """What a nest of mappings, sequences and namespaces holds in the end, keys too."""
@@ -67,6 +74,36 @@ def leaves(value: Any) -> Iterator[Any]:
         return
     for item in value:
         yield from leaves(item)
+
+
+def storable(value: Any, place: str, foreign: dict[str, str]) -> Any:
+    """A copy of a nest, with Python's numbers for NumPy's.
+
+    Args:
+        value: what is to be saved.
+        place: what to call it.
+        foreign: takes the kind, by its place, of what could not be read back.
+    """
+    kind = type(value)
+    if kind in (list, tuple, set):
+        parts = enumerate(value)
+        return kind(storable(item, f"{place}[{i}]", foreign) for i, item in parts)
+    if kind in (dict, OrderedDict):
+        keys = [storable(key, f"a key of {place}", foreign) for key in value]
+        items = [
+            storable(item, f"{place}[{k!r}]", foreign) for k, item in value.items()
+        ]
+        return kind(zip(keys, items, strict=True))
+    if kind.__module__ == "numpy" and getattr(value, "shape", None) == ():
+        value = value.item()
+    kind = type(value)
+    if kind not in _STORABLE and (name := _dotted(kind)) not in _FAMILIAR:
+        foreign[place] = name
+    return value
+
+
+def _dotted(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def foreign_kind(value: Any) -> str:

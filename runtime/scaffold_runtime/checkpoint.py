@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import pickle
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -35,6 +36,8 @@ from scaffold_runtime.launch import rank_zero_warn
 from scaffold_runtime.sharded import INDEX, read_folder
 
 STAGED = ".part"
+# What Python raises for an object that cannot be saved at all.
+UNPICKLABLE = (pickle.PicklingError, AttributeError, TypeError)
 # The types of those entries that a run reads.
 _ENTRIES: dict[str, type] = {
     "state_dict": dict,
@@ -55,7 +58,8 @@ def write_checkpoint(content: Mapping[str, Any], path: str | os.PathLike[str]) -
     The file is staged beside its target, flushed to the disk, and renamed.
 
     Raises:
-        CheckpointError: the disk is full, or the folder cannot be written.
+        CheckpointError: the disk is full, the folder cannot be written, or the content
+            holds what cannot be saved.
     """
     target = Path(path)
     staged = target.with_name(f".{target.name}.{os.getpid()}{STAGED}")
@@ -70,7 +74,7 @@ def write_checkpoint(content: Mapping[str, Any], path: str | os.PathLike[str]) -
         os.replace(staged, target)
         crash_point("checkpoint.renamed")
         _flush_folder(target.parent)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, *UNPICKLABLE) as error:
         raise _not_written(content, target, error) from error
     finally:
         with suppress(OSError):

@@ -56,6 +56,16 @@ def test_the_run_ends_with_the_signals_code_and_goes_on_exactly(number, code, tm
     assert differences(uninterrupted(tmp_path), resumed(tmp_path)) == []
 
 
+@pytest.mark.filterwarnings("ignore:.*not empty")
+def test_another_runs_last_checkpoint_stays(tmp_path):
+    assert stopped(tmp_path, signal.SIGTERM, 3) == 143
+    former = (tmp_path / "kept" / "last.ckpt").read_bytes()
+    assert stopped(tmp_path, signal.SIGTERM, 5, seed=2) == 143
+    assert (tmp_path / "kept" / "last.ckpt").read_bytes() == former
+    expected = uninterrupted(tmp_path / "whole", seed=2)
+    assert differences(expected, resumed(tmp_path)) == []
+
+
 @pytest.mark.parametrize("batches", [0, 7, 8, 15])
 @pytest.mark.filterwarnings("ignore:.*not empty")
 def test_it_may_come_at_the_first_and_last_step_of_an_epoch(batches, tmp_path):

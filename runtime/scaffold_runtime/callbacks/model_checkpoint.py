@@ -317,6 +317,20 @@ class ModelCheckpoint(Checkpoint):
             rank_zero_info(f"Saved {filepath} after a {type(exception).__name__}.")
             self.finish_writing()
 
+    def save_stopped(self, trainer: Trainer) -> str:
+        """Write `last` where a signal ends the run, whatever `save_last` says.
+
+        Returns:
+            its path.
+        """
+        former, candidates = self.last_model_path, self._monitor_candidates(trainer)
+        path = self._free_path(trainer, candidates, former, self.CHECKPOINT_NAME_LAST)
+        self.last_model_path = path
+        trainer.save_checkpoint(path)
+        self._remove_replaced(trainer, former, path)
+        self.finish_writing()
+        return path
+
     def _should_skip_saving(self, trainer: Trainer) -> bool:
         """No save in a trial run, outside fit, or twice for one step."""
         return (

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from scaffold_runtime import hyperparameters as hp
 from scaffold_runtime import launch
+from scaffold_runtime.archive import storable
 from scaffold_runtime.callback import Callback
 from scaffold_runtime.checkpoint import check_weights
 from scaffold_runtime.errors import CheckpointError, UserError
@@ -62,7 +63,25 @@ def collect(trainer: Trainer, weights_only: bool = False) -> dict[str, Any]:
         for callback in trainer.callbacks:
             callback.on_save_checkpoint(trainer, trainer.module, content)
     trainer.module.on_save_checkpoint(content)
-    return content
+    return _storable(content)
+
+
+def _storable(content: dict[str, Any]) -> dict[str, Any]:
+    """The content with NumPy's numbers as Python's, and a word on what cannot be read back.
+
+    A module's state has attributes of its own, and stays the object that it is.
+    """
+    foreign: dict[str, str] = {}
+    kept = {
+        key: item if key == "state_dict" else storable(item, key, foreign)
+        for key, item in content.items()
+    }
+    for place, kind in foreign.items():
+        rank_zero_warn(
+            f"{place} of the checkpoint is a {kind}, which is not plain data: no run can go"
+            " on from this file. Keep numbers, strings, tensors and nests of them in it."
+        )
+    return kept
 
 
 def _loop_state(trainer: Trainer) -> dict[str, Any]:
@@ -302,22 +321,19 @@ def _restore_rank(trainer: Trainer, state: dict[str, Any]) -> None:
 
 
 def save_and_stop(trainer: Trainer) -> None:
-    """Save the last whole step as `last.ckpt` and end the run.
+    """Save the last whole step as `last` and end the run.
 
     Raises:
         RunStopped: always.
     """
     signal_number = trainer.stop_signal or trainer.signals.received
-    folder = trainer.checkpoint_folder()
     for callback in trainer.checkpoint_callbacks:
         try:
             callback.finish_writing()
         except CheckpointError as error:  # the save that follows stands for it
             rank_zero_warn(str(error))
-    if folder is not None and not trainer.fast_dev_run:
-        path = Path(folder) / "last.ckpt"
-        trainer.checkpoint_callback.last_model_path = str(path)  # type: ignore[union-attr]
-        trainer.save_checkpoint(path)
+    if trainer.checkpoint_callback is not None and not trainer.fast_dev_run:
+        path = trainer.checkpoint_callback.save_stopped(trainer)
         rank_zero_info(f"Stopped by a signal; the run goes on from {path}")
     launch.note_stop()
     if signal.Signals(signal_number).name == "SIGUSR1" and trainer.is_global_zero:
