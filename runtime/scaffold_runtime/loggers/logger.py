@@ -19,6 +19,30 @@ RECORDING_METHODS = (
 )
 
 
+def _guarded(method: Method) -> Method:
+    """The method on the ranks that record, with a warning for what it raises."""
+
+    @functools.wraps(method)
+    def guarded(self: Logger, *args: Any, **kwargs: Any) -> Any:
+        if self.on_rank_zero and global_rank() != 0:
+            return None
+        try:
+            return method(self, *args, **kwargs)
+        except UserError:
+            raise
+        except Exception as error:
+            failed = self.__dict__.setdefault("_failed_methods", set())
+            if method.__name__ not in failed:
+                failed.add(method.__name__)
+                rank_zero_warn(
+                    f"{type(self).__name__}.{method.__name__} failed and the run goes on"
+                    f" without it ({type(error).__name__}: {error})."
+                )
+            return None
+
+    return guarded
+
+
 class Logger(ABC):
     """Base of loggers.
 
@@ -70,6 +94,11 @@ class Logger(ABC):
             broadcast: returns rank 0's argument on every rank.
         """
 
+    @_guarded
+    def begin(self) -> None:
+        """Make what the run's records go to, before the first of them."""
+        _ = getattr(self, "experiment", None)
+
     @property
     def group_separator(self) -> str:
         """What stands between a group and a metric in a name."""
@@ -104,30 +133,6 @@ class Logger(ABC):
             status: `"success"`, `"failed"` or `"aborted"`.
         """
         self.save()
-
-
-def _guarded(method: Method) -> Method:
-    """The method on the ranks that record, with a warning for what it raises."""
-
-    @functools.wraps(method)
-    def guarded(self: Logger, *args: Any, **kwargs: Any) -> Any:
-        if self.on_rank_zero and global_rank() != 0:
-            return None
-        try:
-            return method(self, *args, **kwargs)
-        except UserError:
-            raise
-        except Exception as error:
-            failed = self.__dict__.setdefault("_failed_methods", set())
-            if method.__name__ not in failed:
-                failed.add(method.__name__)
-                rank_zero_warn(
-                    f"{type(self).__name__}.{method.__name__} failed and the run goes on"
-                    f" without it ({type(error).__name__}: {error})."
-                )
-            return None
-
-    return guarded
 
 
 class DummyExperiment:

@@ -199,7 +199,7 @@ def _prepare_data(trainer: Trainer) -> None:
 def _call_setup(trainer: Trainer, stage: str) -> None:
     for logger in trainer.loggers:
         logger.share_version(trainer.engine.broadcast)
-        _ = getattr(logger, "experiment", None)
+        logger.begin()
     rank = trainer.global_rank if trainer.distributed else None
     trainer.profiler.setup(stage, rank, trainer.log_dir)
     trainer.engine.barrier("setup")

@@ -69,6 +69,18 @@ def test_a_logger_that_cannot_begin_does_not_end_the_run(
     assert "val_loss" in Path(fine.log_dir, "metrics.csv").read_text()
 
 
+def test_an_experiment_that_fails_does_not_end_the_run(make_trainer, net):
+    class Away(Broken):
+        @property
+        def experiment(self):
+            raise ConnectionError("no server")
+
+    trainer = make_trainer(logger=Away(), max_epochs=1)
+    with pytest.warns(UserWarning, match=r"Away.begin failed .*no server"):
+        trainer.fit(net())
+    assert trainer.state.finished
+
+
 def test_a_dummy_logger_takes_any_call():
     logger = DummyLogger()
     logger.log_metrics({"a": 1}, step=0)

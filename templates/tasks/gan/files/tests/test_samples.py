@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import scaffold_runtime as L
 import torch
 from PIL import Image
+from scaffold_runtime.loggers import CSVLogger
 
 from {{ package }}.callbacks import SampleSheet
 from {{ package }}.data import Data
@@ -22,6 +24,23 @@ def test_a_sheet_is_written_after_each_epoch(
     with Image.open(sheets[0]) as first, Image.open(sheets[1]) as second:
         assert first.size == second.size == (4 * 52, 3 * 52)
         assert first.tobytes() != second.tobytes()
+
+
+def test_a_logger_that_is_away_does_not_end_the_training(
+    model: Model,
+    data: Data,
+    trainer: Callable[..., L.Trainer],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def away(*_: object) -> None:
+        raise OSError("no server")
+
+    monkeypatch.setattr("{{ package }}.callbacks.samples.log_image", away)
+    sheet, logger = SampleSheet(columns=2), CSVLogger(tmp_path)
+    with pytest.warns(UserWarning, match="not logged: no server"):
+        trainer(max_epochs=1, callbacks=[sheet], logger=logger).fit(model, data)
+    assert len(list(tmp_path.rglob("epoch=0.png"))) == 1
 
 
 def test_the_noise_is_always_the_same_and_the_training_s_is_left_alone(

@@ -1,5 +1,6 @@
 """What a training shows: the same noise, drawn anew after each epoch."""
 
+import warnings
 from pathlib import Path
 
 import scaffold_runtime as L
@@ -35,7 +36,10 @@ class SampleSheet(L.Callback):
             folder.mkdir(parents=True, exist_ok=True)
             to_pillow(sheet).save(folder / f"epoch={trainer.current_epoch}.png")
             for logger in trainer.loggers:
-                log_image(logger, "samples", sheet, trainer.global_step)
+                try:
+                    log_image(logger, "samples", sheet, trainer.global_step)
+                except Exception as error:  # a server that is away must not end the run
+                    warnings.warn(f"The samples were not logged: {error}", stacklevel=2)
 
     @torch.no_grad()
     def draw(self, model: Model) -> Tensor:  # -> (C, height, width)
