@@ -87,6 +87,13 @@ def grow_and_shrink(project: Path, components: Iterable[Component]) -> None:
     ]
 
 
+def test_all_together_pass_the_strict_type_check(growing: Path) -> None:
+    for component in every_component():
+        assert add(component.kind, component.name, **component.answers).exit_code == 0
+    words = ("--strict", "--ignore-missing-imports", "train.py", "digits", "tests")
+    run(growing, "python", "-m", "mypy", *words)
+
+
 @pytest.mark.full
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 def test_each_is_added_trained_and_tested_and_all_are_removed(growing: Path) -> None:

@@ -50,7 +50,7 @@ class Model(L.LightningModule):
                 self.stages.append(nn.MaxPool2d(2, ceil_mode=True))
             self.stages.extend([*conv(channels, width), *conv(width, width)])
             channels = width
-        self.head = nn.Sequential(
+        self.head: nn.Module = nn.Sequential(
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
             nn.Dropout(dropout),

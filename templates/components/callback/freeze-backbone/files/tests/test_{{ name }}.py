@@ -19,7 +19,7 @@ class Line(L.LightningModule):
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
         (inputs,) = batch  # (B, 1)
-        return (self.head(self.backbone(inputs)) - 3).square().mean()
+        return torch.mean((self.head(self.backbone(inputs)) - 3).square())
 
     def on_train_epoch_end(self) -> None:
         self.weights.append(self.backbone.weight.item())

@@ -17,7 +17,7 @@ class Line(L.LightningModule):
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
         (inputs,) = batch  # (B, 1)
-        return self.layer(inputs).square().mean()
+        return torch.mean(self.layer(inputs).square())
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD(self.parameters(), lr=0.1)

@@ -22,7 +22,7 @@ class Look(L.LightningModule):
     def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
         self.batches.append(batch)
         images, _ = batch  # (B, 1, 1, IMAGES)
-        return self.layer(images).square().mean()
+        return torch.mean(self.layer(images).square())
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD(self.parameters(), lr=0.1)

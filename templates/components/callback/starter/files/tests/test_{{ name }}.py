@@ -18,7 +18,7 @@ class Line(L.LightningModule):
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
         (inputs,) = batch  # (B, 1)
-        return self.layer(inputs).square().mean()
+        return torch.mean(self.layer(inputs).square())
 
     def validation_step(self, batch: list[Tensor], batch_idx: int) -> None:
         self.training_step(batch, batch_idx)

@@ -1,5 +1,7 @@
 """{{ class_name }}, beside its definition, on one process and on two."""
 
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import torch
@@ -55,6 +57,7 @@ def test_batches_add_up_to_the_definition() -> None:
 
 
 def test_two_processes_add_up_to_the_definition(tmp_path: Path) -> None:
-    torch.multiprocessing.spawn(count_a_share, args=(tmp_path,), nprocs=2)
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as processes:
+        list(processes.map(count_a_share, range(2), [tmp_path] * 2))
     for rank in range(2):
         assert abs(float((tmp_path / str(rank)).read_text()) - reference()) < 1e-6
