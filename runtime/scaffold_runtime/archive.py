@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import io
 import mmap
-import operator
 import os
 import pickle
 import struct
-import sys
 import zipfile
 import zlib
 from argparse import Namespace
@@ -19,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from scaffold_runtime.launch import rank_zero_warn
 
 # Bytes that a tensor may claim whose elements share memory, as an expanded one's do.
 ROOM = 2**20
@@ -76,34 +76,27 @@ def leaves(value: Any) -> Iterator[Any]:
         yield from leaves(item)
 
 
-def storable(value: Any, place: str, foreign: dict[str, str]) -> Any:
-    """A copy of a nest, with Python's numbers for NumPy's.
+def storable(value: Any, place: str) -> Any:
+    """A copy of a nest with Python's numbers for NumPy's.
 
-    Args:
-        value: what is to be saved.
-        place: what to call it.
-        foreign: takes the kind, by its place, of what could not be read back.
+    A warning names what could not be read back, by its `place` in the checkpoint.
     """
-    kind = type(value)
-    if kind in (list, tuple, set):
-        parts = enumerate(value)
-        return kind(storable(item, f"{place}[{i}]", foreign) for i, item in parts)
-    if kind in (dict, OrderedDict):
-        keys = [storable(key, f"a key of {place}", foreign) for key in value]
-        items = [
-            storable(item, f"{place}[{k!r}]", foreign) for k, item in value.items()
-        ]
-        return kind(zip(keys, items, strict=True))
-    if kind.__module__ == "numpy" and getattr(value, "shape", None) == ():
+    if type(value) in (list, tuple, set):
+        items = [storable(item, f"{place}[{i}]") for i, item in enumerate(value)]
+        return type(value)(items)
+    if type(value) in (dict, OrderedDict):
+        keys = [storable(key, f"a key of {place}") for key in value]
+        items = [storable(item, f"{place}[{key!r}]") for key, item in value.items()]
+        return type(value)(zip(keys, items, strict=True))
+    if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():
         value = value.item()
-    kind = type(value)
-    if kind not in _STORABLE and (name := _dotted(kind)) not in _FAMILIAR:
-        foreign[place] = name
+    kind = f"{type(value).__module__}.{type(value).__qualname__}"
+    if type(value) not in _STORABLE and kind not in _FAMILIAR:
+        rank_zero_warn(
+            f"{place} of the checkpoint is a {kind}, which is not plain data: no run can go"
+            " on from this file. Keep numbers, strings, tensors and nests of them in it."
+        )
     return value
-
-
-def _dotted(kind: type) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def foreign_kind(value: Any) -> str:

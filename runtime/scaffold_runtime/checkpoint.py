@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import pickle
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -36,8 +35,6 @@ from scaffold_runtime.launch import rank_zero_warn
 from scaffold_runtime.sharded import INDEX, read_folder
 
 STAGED = ".part"
-# What Python raises for an object that cannot be saved at all.
-UNPICKLABLE = (pickle.PicklingError, AttributeError, TypeError)
 # The types of those entries that a run reads.
 _ENTRIES: dict[str, type] = {
     "state_dict": dict,
@@ -74,7 +71,7 @@ def write_checkpoint(content: Mapping[str, Any], path: str | os.PathLike[str]) -
         os.replace(staged, target)
         crash_point("checkpoint.renamed")
         _flush_folder(target.parent)
-    except (OSError, RuntimeError, *UNPICKLABLE) as error:
+    except Exception as error:  # a disk's, or what pickle says of the user's object
         raise _not_written(content, target, error) from error
     finally:
         with suppress(OSError):

@@ -217,20 +217,14 @@ def _register_loopback() -> str:
     torch's own listen on every address, whatever the endpoint says.
     """
     from torch.distributed import TCPStore  # type: ignore[attr-defined]
-    from torch.distributed.elastic.rendezvous import (
-        RendezvousHandler,
-        RendezvousParameters,
-        rendezvous_handler_registry,
-    )
-    from torch.distributed.elastic.rendezvous.static_tcp_rendezvous import (
-        StaticTCPRendezvous,
-    )
+    from torch.distributed.elastic import rendezvous
+    from torch.distributed.elastic.rendezvous import static_tcp_rendezvous
 
-    class Loopback(StaticTCPRendezvous):
+    class Loopback(static_tcp_rendezvous.StaticTCPRendezvous):
         def get_backend(self) -> str:
             return "loopback"
 
-    def create(parameters: RendezvousParameters) -> RendezvousHandler:
+    def create(parameters: rendezvous.RendezvousParameters) -> Loopback:
         listener = socket.create_server((LOOPBACK, 0))
         port = listener.getsockname()[1]
         handler = Loopback(LOOPBACK, port, 0, 1, parameters.run_id, 900)
@@ -244,7 +238,7 @@ def _register_loopback() -> str:
         )
         return handler
 
-    rendezvous_handler_registry.register("loopback", create)
+    rendezvous.rendezvous_handler_registry.register("loopback", create)
     return "loopback"
 
 

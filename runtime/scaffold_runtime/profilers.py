@@ -213,10 +213,8 @@ class AdvancedProfiler(Profiler):
         dump_stats: bool = False,
     ) -> None:
         super().__init__(dirpath, filename)
-        self.line_count_restriction, self.dump_stats = (
-            line_count_restriction,
-            dump_stats,
-        )
+        self.line_count_restriction = line_count_restriction
+        self.dump_stats = dump_stats
         self.profiled_actions: dict[str, Profile] = {}
         self._running: list[Profile] = []
 
@@ -316,10 +314,8 @@ class PyTorchProfiler(Profiler):
                 f"sort_by_key={sort_by_key!r} is unknown: use one of"
                 f" {', '.join(sorted(self.SORT_KEYS))}."
             )
-        self.export_to_chrome, self.record_module_names = (
-            export_to_chrome,
-            record_module_names,
-        )
+        self.export_to_chrome = export_to_chrome
+        self.record_module_names = record_module_names
         self._table = {"sort_by": sort_by_key, "row_limit": row_limit}
         self._table |= table_kwargs or {}
         self._by_shapes = group_by_input_shapes

@@ -326,7 +326,8 @@ class Trainer:
                 listed.append(default())
         bars = [callback for callback in listed if isinstance(callback, ProgressBar)]
         _refuse_if(len(bars) > 1, "There are two progress bars: drop one of them.")
-        for key, count in Counter(resume.stateful_keys(listed)).items():
+        stateful = (c for c in listed if type(c).state_dict is not Callback.state_dict)
+        for key, count in Counter(c.state_key for c in stateful).items():
             _refuse_if(
                 count > 1,
                 f"Two callbacks would keep their state under one name, {key}: give them"

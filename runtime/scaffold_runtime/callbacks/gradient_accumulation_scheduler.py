@@ -64,14 +64,12 @@ class GradientAccumulationScheduler(Callback):
         self._sets = True
         trainer.accumulate_grad_batches = self.get_accumulate_grad_batches(0)
 
-    def on_train_start(self, trainer: Trainer, pl_module: Module) -> None:
-        """A resumed epoch has begun."""
-        self.on_train_epoch_start(trainer, pl_module)
-
     def on_train_epoch_start(self, trainer: Trainer, pl_module: Module) -> None:
         """Set the number for this epoch."""
         epoch = trainer.current_epoch
         trainer.accumulate_grad_batches = self.get_accumulate_grad_batches(epoch)
+
+    on_train_start = on_train_epoch_start  # an epoch that is resumed has begun
 
     def on_train_end(self, trainer: Trainer, pl_module: Module) -> None:
         """Leave the trainer as it was."""

@@ -129,10 +129,8 @@ def _record_sizes(
     example = tree_map_only(Tensor, lambda tensor: tensor.to(device), example)
     positional = example if isinstance(example, (tuple, list)) else (example,)
     forked, kind = ([], "cuda") if device.type == "cpu" else ([device], device.type)
-    with (
-        ExitStack() as stack,
-        torch.no_grad(),
-    ):  # modes and random state stay as they are
+    # Modes and random state stay as they are.
+    with ExitStack() as stack, torch.no_grad():
         stack.enter_context(torch.random.fork_rng(forked, device_type=kind))
         for module in model.modules():
             stack.callback(setattr, module, "training", module.training)

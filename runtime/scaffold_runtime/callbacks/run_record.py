@@ -118,19 +118,18 @@ def _device_name(device: torch.device) -> str:
 
 def _git_state(folder: Path) -> dict[str, Any] | None:
     """Commit, and whether tracked files differ from it; None where there is no commit."""
-    words = ["git", "-C", str(folder)]
-    options: dict[str, Any] = {
-        "stderr": subprocess.DEVNULL,
-        "text": True,
-        "timeout": 10,
-    }
+    quietly: dict[str, Any] = {"stderr": subprocess.DEVNULL, "text": True}
+
+    def ask(*words: str) -> str:
+        git = ["git", "-C", str(folder), *words]
+        return str(subprocess.check_output(git, timeout=10, **quietly).strip())
+
     try:
-        commit = subprocess.check_output([*words, "rev-parse", "HEAD"], **options)
-        status = [*words, "status", "--porcelain", "--untracked-files=no"]
-        dirty = bool(subprocess.check_output(status, **options).strip())
+        commit = ask("rev-parse", "HEAD")
+        dirty = bool(ask("status", "--porcelain", "--untracked-files=no"))
     except (OSError, subprocess.SubprocessError):
         return None
-    return {"commit": commit.strip(), "dirty": dirty}
+    return {"commit": commit, "dirty": dirty}
 
 
 def _reason(trainer: Trainer) -> str:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from scaffold_runtime import hyperparameters as hp
 from scaffold_runtime import launch
 from scaffold_runtime.archive import storable
-from scaffold_runtime.callback import Callback
 from scaffold_runtime.checkpoint import check_weights
 from scaffold_runtime.errors import CheckpointError, UserError
 from scaffold_runtime.hyperparameters import HasHyperparameters, plain_hyperparameters
@@ -22,8 +21,6 @@ from scaffold_runtime.stops import RunStopped
 
 if TYPE_CHECKING:
     from scaffold_runtime.trainer import Trainer
-
-__all__ = ["Phase", "collect", "resume_epoch", "save_and_stop"]
 
 FORMAT = 1
 
@@ -63,25 +60,10 @@ def collect(trainer: Trainer, weights_only: bool = False) -> dict[str, Any]:
         for callback in trainer.callbacks:
             callback.on_save_checkpoint(trainer, trainer.module, content)
     trainer.module.on_save_checkpoint(content)
-    return _storable(content)
-
-
-def _storable(content: dict[str, Any]) -> dict[str, Any]:
-    """The content with NumPy's numbers as Python's, and a word on what cannot be read back.
-
-    A module's state has attributes of its own, and stays the object that it is.
-    """
-    foreign: dict[str, str] = {}
-    kept = {
-        key: item if key == "state_dict" else storable(item, key, foreign)
-        for key, item in content.items()
+    # A module's state has attributes of its own, and stays the object that it is.
+    return content | {
+        k: storable(content[k], k) for k in content.keys() - {"state_dict"}
     }
-    for place, kind in foreign.items():
-        rank_zero_warn(
-            f"{place} of the checkpoint is a {kind}, which is not plain data: no run can go"
-            " on from this file. Keep numbers, strings, tensors and nests of them in it."
-        )
-    return kept
 
 
 def _loop_state(trainer: Trainer) -> dict[str, Any]:
@@ -339,12 +321,3 @@ def save_and_stop(trainer: Trainer) -> None:
     if signal.Signals(signal_number).name == "SIGUSR1" and trainer.is_global_zero:
         launch.requeue_job()
     raise RunStopped(signal_number)
-
-
-def stateful_keys(callbacks: list[Callback]) -> list[str]:
-    """State keys of the callbacks that keep a state."""
-    return [
-        cb.state_key
-        for cb in callbacks
-        if type(cb).state_dict is not Callback.state_dict
-    ]

@@ -33,10 +33,11 @@ from scaffold_runtime.loops import loading
 from scaffold_runtime.loops.evaluation import check_sanity, validate_in_fit
 from scaffold_runtime.loops.finite import check_loss, check_update
 from scaffold_runtime.loops.hooks import is_overridden
-from scaffold_runtime.loops.resume import Phase, resume_epoch, save_and_stop
+from scaffold_runtime.loops.resume import resume_epoch, save_and_stop
 from scaffold_runtime.module import Module
 from scaffold_runtime.optimization import SchedulerConfig, needs_closure
 from scaffold_runtime.precision import Closure
+from scaffold_runtime.progress import Phase
 
 if TYPE_CHECKING:
     from scaffold_runtime.trainer import Trainer

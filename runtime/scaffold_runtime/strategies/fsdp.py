@@ -91,10 +91,8 @@ class FSDPStrategy(ProcessGroupStrategy):
     ) -> None:
         super().__init__(process_group_backend, timeout)
         _refuse_unknown(unknown)
-        self._policy, self._recompute = (
-            auto_wrap_policy,
-            activation_checkpointing_policy,
-        )
+        self._policy = auto_wrap_policy
+        self._recompute = activation_checkpointing_policy
         self._cpu_offload = bool(getattr(cpu_offload, "offload_params", cpu_offload))
         self._reshard, self._hybrid = _sharding(
             sharding_strategy, reshard_after_forward

@@ -39,16 +39,14 @@ def grad_norm(
         group_separator: stands between the norm's name and the parameter's.
     """
     p = float(norm_type)
-    gradients = {
-        name: parameter.grad.detach()
+    norms = {
+        f"grad_{p}_norm{group_separator}{name}": torch.linalg.vector_norm(
+            parameter.grad, p
+        )
         for name, parameter in module.named_parameters()
         if parameter.grad is not None
     }
-    norms = {
-        f"grad_{p}_norm{group_separator}{name}": torch.linalg.vector_norm(gradient, p)
-        for name, gradient in gradients.items()
-    }
-    total = nn.utils.get_total_norm(gradients.values(), p)
+    total = nn.utils.get_total_norm(norms.values(), p)
     return norms | ({f"grad_{p}_norm_total": total} if norms else {})
 
 
