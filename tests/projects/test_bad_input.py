@@ -94,4 +94,4 @@ def test_a_missing_checkpoint_is_named(project: Path) -> None:
 def test_a_batch_that_the_processes_cannot_share_is_refused(project: Path) -> None:
     odd = ["--data.batch_size=7", "--trainer.devices=2"]
     said = run(project, "python", "train.py", "fit", *odd, code=1)
-    assert "data.batch_size 7 cannot be shared equally by 2 processes" in said
+    assert "a positive multiple of the number of processes, 2, and it is 7" in said
