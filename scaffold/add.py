@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Iterable, Mapping
 
 from scaffold import naming, wiring
@@ -22,15 +24,16 @@ def choose(
 ) -> Template:
     """Return the template that the words of a command line mean.
 
-    A name that is a variant's takes that variant; otherwise the kind has a default.
+    A name that is a variant's, with dashes or underscores, takes that variant; otherwise
+    the kind has a default.
 
     Raises:
         UsageError: there is no such variant.
         UntrustedError: it is the project's own, and not trusted.
     """
     if variant is None:
-        known = name is not None and name in components.variants(kind.name)
-        variant = name if name is not None and known else kind.default
+        word = (name or "").replace("_", "-")
+        variant = word if word in components.variants(kind.name) else kind.default
     return components.template(kind.name, variant)
 
 
@@ -98,8 +101,17 @@ def _plan(project: Project, component: Component, template: Template) -> Plan:
         details={"component": component.title},
         title=f"add {component.title}",
         notes=tuple(notes),
+        next=_next(project, wired),
         exit_code=STEP_LEFT if notes else 0,
     )
+
+
+def _next(project: Project, wired: Iterable[Operation]) -> tuple[str, ...]:
+    """Return the command that installs what the component needs, if it needs something."""
+    if all(operation.path != "pyproject.toml" for operation in wired):
+        return ()
+    path = os.path.relpath(project.root / "requirements.txt")
+    return (f"pip install -r {shlex.quote(path)}",)
 
 
 def wire_on_disk(

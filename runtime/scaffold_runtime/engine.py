@@ -270,17 +270,14 @@ def choose_accelerator(accelerator: str) -> str:
     Raises:
         MisconfigurationError: this machine has no such device, or it is not supported.
     """
-    kinds = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    found = next((kind for kind, is_here in kinds.items() if is_here), "cpu")
+    here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    found = next((kind for kind, is_here in here.items() if is_here), "cpu")
     if accelerator == "auto" or (accelerator == "gpu" and found != "cpu"):
         return found
-    if accelerator == "cpu" or kinds.get(accelerator):
+    if accelerator == "cpu" or here.get(accelerator):
         return accelerator
     reason = "is unknown: choose 'auto', 'cpu', 'cuda' or 'mps'"
-    if accelerator in (*kinds, "gpu"):
+    if accelerator in (*here, "gpu"):
         reason = "finds no such device on this machine: use 'auto' or 'cpu'"
     elif accelerator in _REFUSED_ACCELERATORS:
         reason = "is not supported: use 'cuda', 'mps' or 'cpu'"

@@ -171,13 +171,10 @@ class EpochLoader:
         To know, a batch is fetched ahead of its turn; a checkpoint takes it along.
         """
         nothing = object()
-        batch = next(batches, nothing)
-        while batch is not nothing:
-            following = next(batches, nothing)
+        for batch, following in itertools.pairwise(itertools.chain(batches, [nothing])):
             self._is_at_end = following is nothing
             self._fetched = [] if self._is_at_end else [following]
             yield batch, self._is_at_end
-            batch = following
 
     def state_dict(self, within_epoch: bool = True) -> dict[str, Any]:
         """What the order of the batches to come depends on, beyond the epoch's number."""
@@ -237,20 +234,21 @@ class EpochLoader:
         not notice; nothing has iterated this copy, so they are set past that guard.
         """
         rebuilt = copy.copy(source)
-        rebuilt.__dict__["_iterator"] = None
+        vars(rebuilt)["_iterator"] = None
         if isinstance(source.dataset, IterableDataset):
             return rebuilt
         rebuilt.generator = torch.Generator()
         self._order = order = _Order(source, self._sharding)
         if source.batch_sampler is None:
-            rebuilt.__dict__["sampler"] = order
+            vars(rebuilt)["sampler"] = order
         else:
-            rebuilt.__dict__["batch_sampler"] = order
+            vars(rebuilt)["batch_sampler"] = order
             if order.is_ours:
-                rebuilt.__dict__["sampler"] = order.sampler
+                vars(rebuilt)["sampler"] = order.sampler
         if order.names_epoch:
-            seed, dataset = self._sharding.seed, source.dataset
-            rebuilt.__dict__["dataset"] = _SeededSamples(dataset, seed)
+            vars(rebuilt)["dataset"] = _SeededSamples(
+                source.dataset, self._sharding.seed
+            )
         return rebuilt
 
 

@@ -15,20 +15,21 @@ from scaffold_runtime.engine import move_batch
 from scaffold_runtime.errors import MisconfigurationError, WrongTypeError
 
 Reduce = Callable[[torch.Tensor, str], torch.Tensor]
+Key = tuple[str | None, str, int | None]  # of an entry: hook, name, loader
 
-_REDUCTIONS = {
-    "mean": "mean",
+# How each reduction takes a new value into that of the epoch so far.
+_COMBINE: dict[str, Callable[..., torch.Tensor]] = {
+    "mean": torch.add,
+    "sum": torch.add,
+    "min": torch.minimum,
+    "max": torch.maximum,
+}
+# What `reduce_fx` may be: a reduction's name, or the function of torch or Python.
+_REDUCTIONS: dict[Any, str] = {
     "avg": "mean",
-    "sum": "sum",
-    "min": "min",
-    "max": "max",
-    torch.mean: "mean",
-    torch.sum: "sum",
-    torch.min: "min",
-    torch.max: "max",
-    min: "min",
-    max: "max",
-    sum: "sum",
+    **{name: name for name in _COMBINE},
+    **{getattr(torch, name): name for name in _COMBINE},
+    **{function: function.__name__ for function in (min, max, sum)},
 }
 
 
@@ -128,23 +129,15 @@ class Entry:
         """Take a value; `batch_size` weighs it in a mean."""
         self._computed = None
         if self.on_step:
-            self.value = (
-                value if self.sync is None else self.sync(value, self.reduction)
-            )
+            sync = self.sync
+            self.value = value if sync is None else sync(value, self.reduction)
             if not self.on_epoch:
                 return
         if self.reduction == "mean":
-            weighted = value * batch_size
-            self.total = weighted if self.total is None else self.total + weighted
+            value = value * batch_size
             self.weight += batch_size
-        elif self.total is None:
-            self.total = value
-        elif self.reduction == "sum":
-            self.total = self.total + value
-        elif self.reduction == "min":
-            self.total = torch.minimum(self.total, value)
-        else:
-            self.total = torch.maximum(self.total, value)
+        combine = _COMBINE[self.reduction]
+        self.total = value if self.total is None else combine(self.total, value)
 
     def update_metric(self, metric: Any) -> None:
         """Note that a torchmetrics object was logged."""
@@ -203,9 +196,7 @@ class MetricRecorder:
     batch: Any = None
     batch_size: int | None = None
     dataloader_idx: int | None = None
-    entries: dict[tuple[str | None, str, int | None], Entry] = field(
-        default_factory=dict
-    )
+    entries: dict[Key, Entry] = field(default_factory=dict)
 
     def log(
         self, name: str, value: Any, arguments: LogArguments, batch_size: int | None
@@ -215,21 +206,20 @@ class MetricRecorder:
         Raises:
             MisconfigurationError: the hook, the value or the arguments do not allow it.
         """
-        index = self.dataloader_idx if arguments.add_dataloader_idx else None
-        key = (self.hook, name, index)
+        loader = self.dataloader_idx
+        key = (self.hook, name, loader if arguments.add_dataloader_idx else None)
         entry = self.entries.get(key)
         if entry is None:
             entry = self.entries[key] = self._new_entry(name, value, arguments)
-        elif (
-            entry.arguments != arguments or entry.dataloader_idx != self.dataloader_idx
-        ):
+        elif entry.arguments != arguments or entry.dataloader_idx != loader:
             self._renew_arguments(entry, arguments)
         if entry.metric is None:
             if batch_size is None and entry.on_epoch and entry.reduction == "mean":
                 if self.batch_size is None:
                     self.batch_size = find_batch_size(self.batch)
                 batch_size = self.batch_size
-            entry.update(self._as_scalar(name, value, arguments), batch_size or 1)
+            scalar = self._as_scalar(name, value, arguments.enable_graph)
+            entry.update(scalar, batch_size or 1)
         else:
             entry.update_metric(value)
 
@@ -258,22 +248,15 @@ class MetricRecorder:
         on_epoch = rule.on_epoch if arguments.on_epoch is None else arguments.on_epoch
         if not isinstance(name, str):
             raise WrongTypeError(f"self.log({name!r}, ...): the name must be a string.")
-        for wrong, why in (
-            (
-                arguments.add_dataloader_idx and "/dataloader_idx_" in name,
-                "'/dataloader_idx_' is added for you",
-            ),
-            (
-                not on_step and not on_epoch,
-                "with neither on_step nor on_epoch it records nothing",
-            ),
-            (
-                not rule.step_allowed and (on_step or not on_epoch),
-                f"{self.hook} belongs to no step: leave on_step and on_epoch out",
-            ),
-        ):
-            if wrong:
-                raise MisconfigurationError(f"self.log({name!r}, ...): {why}.")
+        wrong = ""
+        if arguments.add_dataloader_idx and "/dataloader_idx_" in name:
+            wrong = "'/dataloader_idx_' is added for you"
+        elif not on_step and not on_epoch:
+            wrong = "with neither on_step nor on_epoch it records nothing"
+        elif not rule.step_allowed and (on_step or not on_epoch):
+            wrong = f"{self.hook} belongs to no step: leave on_step and on_epoch out"
+        if wrong:
+            raise MisconfigurationError(f"self.log({name!r}, ...): {wrong}.")
         several = self.dataloader_idx is not None and arguments.add_dataloader_idx
         return Entry(
             name,
@@ -287,12 +270,10 @@ class MetricRecorder:
             value if _is_metric(value) else None,
         )
 
-    def _as_scalar(
-        self, name: str, value: Any, arguments: LogArguments
-    ) -> torch.Tensor:
+    def _as_scalar(self, name: str, value: Any, enable_graph: bool) -> torch.Tensor:
         """A copy of a value with one element, in float32 at least, on the run's device."""
         if isinstance(value, torch.Tensor) and value.numel() == 1:
-            kept = value if arguments.enable_graph else value.detach()
+            kept = value if enable_graph else value.detach()
             if kept.dtype not in (torch.float32, torch.float64):
                 kept = kept.float()
             return kept.clone().reshape(())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 from torch.optim import Optimizer
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_map_only
 from typing_extensions import Self
 
 from scaffold_runtime.checkpoint import refuse_pickles
@@ -196,10 +196,8 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
 
     def print(self, *args: Any, **kwargs: Any) -> None:
         """Print on rank 0, without tearing the progress bar."""
-        if self._trainer is None:
-            print(*args, **kwargs)
-        else:
-            self._trainer.print(*args, **kwargs)
+        write = self._trainer.print if self._trainer else print
+        write(*args, **kwargs)
 
     def all_gather(self, data: Any, group: Any = None, sync_grads: bool = False) -> Any:
         """Stack every rank's tensors and numbers, in a batch of any nesting.
@@ -215,14 +213,11 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
             )
 
         def gather(item: Any) -> Any:
-            if isinstance(item, (int, float)):
+            if not isinstance(item, torch.Tensor):
                 item = torch.tensor(item, device=self.device)
-            is_tensor = isinstance(item, torch.Tensor)
-            return (
-                self.trainer.engine.all_gather(item, sync_grads) if is_tensor else item
-            )
+            return self.trainer.engine.all_gather(item, sync_grads)
 
-        return tree_map(gather, data)
+        return tree_map_only((int, float, torch.Tensor), gather, data)
 
     # --- steps ------------------------------------------------------------------------
 
@@ -298,12 +293,10 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
     def toggle_optimizer(self, optimizer: Optimizer | ManagedOptimizer) -> None:
         """Let only this optimizer's parameters need gradients, until untoggled."""
         own = {id(parameter) for parameter in trainable(_unmanaged(optimizer))}
-        remembered = self._toggled
         for other in self.trainer.optimizers:
             for parameter in trainable(other):
-                if parameter not in remembered:
-                    remembered[parameter] = parameter.requires_grad
-                parameter.requires_grad = remembered[parameter] and id(parameter) in own
+                needed = self._toggled.setdefault(parameter, parameter.requires_grad)
+                parameter.requires_grad = needed and id(parameter) in own
 
     def untoggle_optimizer(self, optimizer: Optimizer | ManagedOptimizer) -> None:
         """Give every parameter back what `toggle_optimizer` took."""

@@ -115,10 +115,10 @@ class PassThroughProfiler(Profiler):
     """The profiler that is off: functions and iterators pass through it unchanged."""
 
     def start(self, action_name: str) -> None:
-        pass
+        """Measure nothing."""
 
     def stop(self, action_name: str) -> None:
-        pass
+        """Measure nothing."""
 
     def wrap(self, function: Callable[..., Any], name: str) -> Callable[..., Any]:
         return function
@@ -282,10 +282,9 @@ class PyTorchProfiler(Profiler):
     SORT_KEYS: ClassVar = {"count"} | {
         f"{own}{device}_{what}"
         for device in ("cpu", "cuda", "xpu")
-        for own, what in [
-            *(("", "time"), ("", "time_total"), ("self_", "time_total")),
-            *(("", "memory_usage"), ("self_", "memory_usage")),
-        ]
+        for what in ("time", "time_total", "memory_usage")
+        for own in ("", "self_")
+        if what != "time" or not own
     }
 
     def __init__(
@@ -323,6 +322,7 @@ class PyTorchProfiler(Profiler):
         self._options = {
             "schedule": torch.profiler.schedule(wait=0, warmup=1, active=3, repeat=1),
             "record_shapes": group_by_input_shapes,
+            "on_trace_ready": self._keep_trace,
             **profiler_kwargs,
         }
         try:
@@ -351,9 +351,7 @@ class PyTorchProfiler(Profiler):
                     always_call=True,
                 ),
             ]
-        self._profile = torch.profiler.profile(
-            **self._options, on_trace_ready=self._keep_trace
-        )
+        self._profile = torch.profiler.profile(**self._options)
         self._profile.start()
 
     def start(self, action_name: str) -> None:
@@ -371,9 +369,8 @@ class PyTorchProfiler(Profiler):
         self._averages = profile.key_averages(group_by_input_shape=self._by_shapes)
         if self.export_to_chrome:
             path = self._path("")
-            torch.profiler.tensorboard_trace_handler(str(path.parent), path.name)(
-                profile
-            )
+            save = torch.profiler.tensorboard_trace_handler(str(path.parent), path.name)
+            save(profile)
         if self._own_export is not None:
             self._own_export(profile)
 

@@ -41,11 +41,10 @@ class _IndexReader(pickle._Unpickler):
             return int if name == "_MEM_FORMAT_ENCODING" else _Record
         if module.startswith("pathlib") and name.endswith("Path"):
             return os.path.join
-        if (module, name) in (
-            ("torch", "Size"),
-            ("torch.serialization", "_get_layout"),
-        ):
-            return tuple if name == "Size" else str
+        if (module, name) == ("torch", "Size"):
+            return tuple
+        if (module, name) == ("torch.serialization", "_get_layout"):
+            return str
         if module == "torch" and isinstance(vars(torch).get(name), torch.dtype):
             return vars(torch)[name]
         raise NotPlainError(f"{module}.{name} in {INDEX}")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import math
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal
 
@@ -16,6 +18,7 @@ from scaffold_runtime.checkpoint import copy_to_cpu
 from scaffold_runtime.data import DataModule
 from scaffold_runtime.errors import MisconfigurationError
 from scaffold_runtime.launch import rank_zero_info, rank_zero_warn
+from scaffold_runtime.loader import length_of
 from scaffold_runtime.loggers import DummyLogger
 from scaffold_runtime.module import Module
 from scaffold_runtime.profilers import PassThroughProfiler
@@ -25,13 +28,10 @@ from scaffold_runtime.trainer import Trainer
 Method = Literal["fit", "validate", "test", "predict"]
 
 SMOOTHING = 0.98
-_OUT_OF_MEMORY = (
-    "out of memory",
-    "can't allocate memory",
-    "CUDNN_STATUS_NOT_SUPPORTED",
-)
-_LIMITS = {"fit": "val", "validate": "val", "test": "test", "predict": "predict"}
-_SILENT: dict[str, dict[str, Any]] = {
+_OUT_OF_MEMORY = "out of memory|can't allocate memory|CUDNN_STATUS_NOT_SUPPORTED"
+# Arguments that keep a method from printing or keeping what it finds.
+_SILENT: dict[str, dict[str, bool]] = {
+    "fit": {},
     "validate": {"verbose": False},
     "test": {"verbose": False},
     "predict": {"return_predictions": False},
@@ -192,7 +192,7 @@ class Tuner:
             trainer.fit(model, train_dataloaders, datamodule=datamodule)
         rate = finder.suggestion() if update_attr and name else None
         if name and rate is not None:
-            _assign(model, datamodule, name, rate)
+            _assign(_owners(model, datamodule, name), name, rate)
             rank_zero_info(f"The learning rate, {name}, is now {rate:.4g}.")
         return finder
 
@@ -240,7 +240,7 @@ class Tuner:
             mode in ("power", "binsearch"),
             f"mode={mode!r} is unknown: use 'power' or 'binsearch'.",
         )
-        _refuse_unless(method in _LIMITS, f"method={method!r} is unknown: use 'fit'.")
+        _refuse_unless(method in _SILENT, f"method={method!r} is unknown: use 'fit'.")
         _refuse_unless(init_val > 0, f"init_val={init_val} must be at least 1.")
         _refuse_unless(0 <= margin < 1, f"margin={margin} must be from 0 to below 1.")
         trainer = self._trainer
@@ -266,18 +266,13 @@ class Tuner:
         )
 
         def fits(size: int) -> tuple[bool, float]:
-            _assign(model, datamodule, batch_arg_name, size)
+            _assign(owners, batch_arg_name, size)
             with _trial(trainer, model, _KeepWeights()):
-                trainer.val_check_interval = 1.0
-                setattr(trainer, f"limit_{_LIMITS[method]}_batches", steps_per_trial)
-                if method == "fit":
-                    trainer.limit_train_batches = 1.0
-                    trainer.max_steps = steps_per_trial
-                fitted = _runs(
-                    lambda: getattr(trainer, method)(
-                        model, datamodule=datamodule, **_SILENT.get(method, {})
-                    )
-                )
+                trainer.val_check_interval = trainer.limit_train_batches = 1.0
+                trainer.limit_val_batches = trainer.limit_test_batches = steps_per_trial
+                trainer.limit_predict_batches = trainer.max_steps = steps_per_trial
+                run, arguments = getattr(trainer, method), _SILENT[method]
+                fitted = _runs(lambda: run(model, datamodule=datamodule, **arguments))
                 return fitted, _samples(trainer)
 
         before = [(owner, getattr(owner, batch_arg_name)) for owner in owners]
@@ -289,7 +284,7 @@ class Tuner:
             raise
         if mode == "binsearch":
             size = max(1, int(size * (1 - margin)))
-        _assign(model, datamodule, batch_arg_name, size)
+        _assign(owners, batch_arg_name, size)
         rank_zero_info(f"The batch size, {batch_arg_name}, is now {size}.")
         return size
 
@@ -303,20 +298,17 @@ class _KeepWeights(Callback):
         self.weights = copy_to_cpu(pl_module.state_dict())
 
 
+@dataclass(eq=False)
 class _RangeTest(_KeepWeights):
     """Sets the learning rate of each step, and notes the loss."""
 
-    def __init__(
-        self,
-        finder: LRFinder,
-        first: float,
-        last: float,
-        steps: int,
-        threshold: float | None,
-    ) -> None:
-        self.finder, self.first, self.last = finder, first, last
-        self.steps, self.threshold = steps, threshold
-        self.average = self.best = 0.0
+    finder: LRFinder
+    first: float
+    last: float
+    steps: int
+    threshold: float | None
+    average: float = 0.0
+    best: float = 0.0
 
     def on_fit_start(self, trainer: Trainer, pl_module: Module) -> None:
         super().on_fit_start(trainer, pl_module)
@@ -327,9 +319,7 @@ class _RangeTest(_KeepWeights):
         )
         trainer.lr_scheduler_configs = []
 
-    def on_train_batch_start(
-        self, trainer: Trainer, pl_module: Module, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
         taken, share = trainer.global_step, (trainer.global_step + 1) / self.steps
         rate = self.first
         if taken and self.finder.mode == "linear":
@@ -392,8 +382,8 @@ def _runs(run: Callable[[], Any]) -> bool:
         run()
         return True
     except (RuntimeError, MemoryError) as error:
-        known = any(words in str(error) for words in _OUT_OF_MEMORY)
-        if isinstance(error, RuntimeError) and not known:
+        known = isinstance(error, MemoryError) or re.search(_OUT_OF_MEMORY, str(error))
+        if not known:
             raise
         return False
     finally:
@@ -406,11 +396,8 @@ def _samples(trainer: Trainer) -> float:
     """How many samples the run's first loader has, infinite where it does not say."""
     others = trainer.val_loaders + trainer.test_loaders + trainer.predict_loaders
     loaders = [trainer.train_loader, *others]
-    source: Any = next((found.source for found in loaders if found is not None), None)
-    try:
-        return len(source.dataset)
-    except (AttributeError, TypeError, NotImplementedError):
-        return math.inf
+    source = next((found.source for found in loaders if found is not None), None)
+    return length_of(getattr(source, "dataset", None))
 
 
 def _search(
@@ -458,10 +445,8 @@ def _owners(model: Module, datamodule: DataModule | None, name: str) -> list[Any
     return [part for part in parts if hasattr(part, name)]
 
 
-def _assign(
-    model: Module, datamodule: DataModule | None, name: str, value: Any
-) -> None:
-    for owner in _owners(model, datamodule, name):
+def _assign(owners: list[Any], name: str, value: Any) -> None:
+    for owner in owners:
         setattr(owner, name, value)
 
 

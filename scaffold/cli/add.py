@@ -69,11 +69,24 @@ def _command(kind: Kind) -> Any:
             several = len(kind.variants) > 1
             if name is None and variant is None and several and not as_json:
                 print(f"variants: {', '.join(kind.variants)}")
+            if near := _meant(kind, name) if variant is None and not as_json else "":
+                print(
+                    f"{name} is a {kind.name} of your own; a variant is called {near}."
+                )
             return planned
 
         carry_out(plan, dry_run, diff, as_json, trust)
 
     return command(kind.name, f"{kind.description}.", add, _questions(kind))
+
+
+def _meant(kind: Kind, name: str | None) -> str:
+    """Return the variant that a name is nearly, but not quite, the name of."""
+    from difflib import get_close_matches
+
+    word = (name or "").replace("_", "-")
+    near = get_close_matches(word, kind.variants, n=1, cutoff=0.8)
+    return near[0] if near and near[0] != word else ""
 
 
 def _questions(kind: Kind) -> Iterator[tuple[Question, str]]:

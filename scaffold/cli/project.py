@@ -77,6 +77,6 @@ def report(plan: Plan, preview: bool, diff: bool, as_json: bool) -> None:
     if not as_json:
         for note in plan.notes:
             print(note)
-        for line in plan.next if plan.operations and not preview else ():
-            print(f"  {line}")
+        if plan.next and not preview:
+            print("Next:", *plan.next, sep="\n  ")
     raise typer.Exit(plan.exit_code)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # What `--exit-code` and `--check` answer with when there is something.
 ASKED_ABOUT = 2
+UPDATE = "An update is there: see `scaffold update --dry-run`."
 
 
 class OnConflict(str, Enum):
@@ -85,7 +86,7 @@ def status(
         print(f"{project.record.task} project, {pristine} files as generated.")
         print_table(changed)
         if update:
-            print("An update is there: see `scaffold update --dry-run`.")
+            print(UPDATE)
         elif update is None:
             print("For updates of this project's own templates say --trust.")
     if exit_code and (changed or update):
@@ -140,6 +141,7 @@ def update(
 
     if check:
         if plan(open_project(trust)).operations:
+            print(UPDATE)
             raise typer.Exit(ASKED_ABOUT)
         return
     carry_out(plan, dry_run, diff, as_json, trust)

@@ -88,9 +88,8 @@ class BaseFinetuning(Callback):
             self.finetune_function(pl_module, trainer.current_epoch, optimizer)
             recorded = self._internal_optimizer_metadata.setdefault(index, [])
             for group in optimizer.param_groups[len(recorded) :]:
-                recorded.append(
-                    {**group, "params": [names[p] for p in group["params"]]}
-                )
+                params = [names[p] for p in group["params"]]
+                recorded.append({**group, "params": params})
         self._frozen = [name for p, name in names.items() if not p.requires_grad]
 
     @staticmethod
@@ -177,11 +176,10 @@ class BaseFinetuning(Callback):
         BaseFinetuning.make_trainable(modules)
         params = BaseFinetuning.filter_params(modules, train_bn=train_bn)
         new = BaseFinetuning.filter_on_optimizer(optimizer, params)
-        default = optimizer.param_groups[0]["lr"] / initial_denom_lr
+        if lr is None:
+            lr = optimizer.param_groups[0]["lr"] / initial_denom_lr
         if new:
-            optimizer.add_param_group(
-                {"params": new, "lr": default if lr is None else lr}
-            )
+            optimizer.add_param_group({"params": new, "lr": lr})
 
 
 class BackboneFinetuning(BaseFinetuning):

@@ -124,27 +124,25 @@ class FSDPStrategy(ProcessGroupStrategy):
 
         A module that a former run has sharded stays as it is.
         """
-        from torch.distributed.fsdp import (
-            FSDPModule,
-            fully_shard,
-            register_fsdp_forward_method,
-        )
+        from torch.distributed import fsdp
 
         self._module = module
-        if isinstance(module, FSDPModule):
+        if isinstance(module, fsdp.FSDPModule):
             return
         module.to(self.root_device)
-        self._broadcast_weights(module)
+        if self.place.world_size > 1:
+            for tensor in [*module.parameters(), *module.buffers()]:
+                torch.distributed.broadcast(tensor.detach(), src=0)
         for child in _chosen(module, self._recompute):
             _recompute_activations(child)
         arguments = self._sharding_arguments()
         policy = _blocks(module) if self._policy is None else self._policy
         for group in _chosen(module, policy):
-            fully_shard(group, **arguments)
-        fully_shard(module, **arguments)
+            fsdp.fully_shard(group, **arguments)
+        fsdp.fully_shard(module, **arguments)
         for step in _STEPS:
             if callable(getattr(module, step, None)):
-                register_fsdp_forward_method(module, step)
+                fsdp.register_fsdp_forward_method(module, step)
 
     def set_gradient_sync(self, enabled: bool) -> None:
         """Reduce gradients in the next backward pass, or keep them whole until later."""
@@ -157,14 +155,12 @@ class FSDPStrategy(ProcessGroupStrategy):
         if mixed is None:
             reduced = torch.float32 if self.param_dtype else None
             mixed = fsdp.MixedPrecisionPolicy(self.param_dtype, reduced)
-        offloads = self._cpu_offload
+        offload = fsdp.CPUOffloadPolicy() if self._cpu_offload else fsdp.OffloadPolicy()
         return {
             "mesh": self._make_mesh(),
             "reshard_after_forward": self._reshard,
             "mp_policy": _as_policy(mixed),
-            "offload_policy": (
-                fsdp.CPUOffloadPolicy() if offloads else fsdp.OffloadPolicy()
-            ),
+            "offload_policy": offload,
         }
 
     def _make_mesh(self) -> Any:
@@ -184,11 +180,6 @@ class FSDPStrategy(ProcessGroupStrategy):
         kind = self.root_device.type
         return init_device_mesh(kind, tuple(shape), mesh_dim_names=names)
 
-    def _broadcast_weights(self, module: nn.Module) -> None:
-        if self.place.world_size > 1:
-            for tensor in [*module.parameters(), *module.buffers()]:
-                torch.distributed.broadcast(tensor.detach(), src=0)
-
     # --- state ------------------------------------------------------------------------
 
     def full_state(self, state: dict[str, Any]) -> dict[str, Any]:
@@ -206,15 +197,11 @@ class FSDPStrategy(ProcessGroupStrategy):
     def load_optimizer_state(self, optimizer: Optimizer, state: dict[str, Any]) -> None:
         """Load each rank's slice; state is sharded as the parameter it belongs to."""
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        sliced = {
-            index: {
-                key: _slice_like(
-                    parameters[index] if getattr(value, "ndim", 0) else None, value
-                )
-                for key, value in entries.items()
-            }
-            for index, entries in state["state"].items()
-        }
+        sliced = {index: dict(entries) for index, entries in state["state"].items()}
+        for index, entries in sliced.items():
+            for key, value in entries.items():
+                if getattr(value, "ndim", 0):
+                    entries[key] = _slice_like(parameters[index], value)
         optimizer.load_state_dict({**state, "state": sliced})
 
     def clip_by_norm(
@@ -320,9 +307,7 @@ def _slice_like(own: Any, whole: Any) -> Any:
             f"The checkpoint holds a tensor of shape {tuple(whole.shape)} where the model"
             f" has {tuple(own.shape)}: load it into the model that it was saved from."
         )
+    mesh = own.device_mesh
     return distribute_tensor(
-        whole.to(own.device_mesh.device_type),
-        own.device_mesh,
-        own.placements,
-        src_data_rank=None,
+        whole.to(mesh.device_type), mesh, own.placements, src_data_rank=None
     )

@@ -32,6 +32,32 @@ def test_without_a_name_the_variants_are_named(scaffold: Run, made: Path) -> Non
     assert (made / "digits" / "callbacks" / "starter.py").is_file()
 
 
+def test_a_variants_name_may_have_underscores(scaffold: Run, made: Path) -> None:
+    assert scaffold("add", "callback", "early_stopping").out == (
+        "modify  configs/default.yaml\n"
+    )
+
+
+def test_a_name_that_is_nearly_a_variants_is_told(scaffold: Run, made: Path) -> None:
+    done = scaffold("add", "callback", "early-stoping")
+    assert done.out.splitlines()[0] == (
+        "early-stoping is a callback of your own; a variant is called early-stopping."
+    )
+    assert (made / "digits" / "callbacks" / "early_stoping.py").is_file()
+    assert json.loads(scaffold("add", "callback", "early-stopin", "--json").out)
+
+
+def test_what_is_to_be_installed_is_told(scaffold: Run, made: Path) -> None:
+    """From a folder of the project, as it works when typed there."""
+    done = scaffold("add", "logger", "wandb")
+    assert done.out.splitlines()[-2:] == [
+        "Next:",
+        "  pip install -r ../requirements.txt",
+    ]
+    assert "Next:" not in scaffold("add", "callback").out
+    assert "Next:" not in scaffold("add", "logger", "wandb").out
+
+
 def test_flags_and_sets_are_answers(scaffold: Run, made: Path) -> None:
     words = (
         "add",

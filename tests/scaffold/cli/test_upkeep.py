@@ -52,7 +52,9 @@ def test_diff(run: Run, made: Path) -> None:
 
 
 def test_update(run: Run, made: Path) -> None:
-    assert run("update", "--check").code == 2
+    checked = run("update", "--check")
+    assert checked.code == 2
+    assert checked.out == "An update is there: see `scaffold update --dry-run`.\n"
     assert "create  new.txt" in run("update", "--dry-run").out
     assert not (made / "new.txt").exists()
     done = run("update")
