@@ -77,19 +77,21 @@ def leaves(value: Any) -> Iterator[Any]:
 
 
 def storable(value: Any, place: str) -> Any:
-    """A copy of a nest with Python's numbers for NumPy's.
+    """A nest with Python's numbers for NumPy's.
 
     A warning names what could not be read back, by its `place` in the checkpoint.
     """
     if type(value) in (list, tuple, set):
+        if _STORABLE.issuperset(map(type, value)):  # so long lists cost next to nothing
+            return value
         items = [storable(item, f"{place}[{i}]") for i, item in enumerate(value)]
         return type(value)(items)
     if type(value) in (dict, OrderedDict):
         keys = [storable(key, f"a key of {place}") for key in value]
         items = [storable(item, f"{place}[{key!r}]") for key, item in value.items()]
         return type(value)(zip(keys, items, strict=True))
-    if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():
-        value = value.item()
+    if type(value).__module__ == "numpy" and hasattr(value, "item"):
+        value = value.item() if value.ndim == 0 else value
     kind = f"{type(value).__module__}.{type(value).__qualname__}"
     if type(value) not in _STORABLE and kind not in _FAMILIAR:
         rank_zero_warn(
@@ -101,11 +103,8 @@ def storable(value: Any, place: str) -> Any:
 
 def foreign_kind(value: Any) -> str:
     """The name of the first thing in a nest that is not plain data, "" if all of it is."""
-    for leaf in leaves(value):
-        kind = leaf if isinstance(leaf, type) else type(leaf)
-        if issubclass(kind, Foreign):
-            return kind.kind
-    return ""
+    kinds = (leaf if isinstance(leaf, type) else type(leaf) for leaf in leaves(value))
+    return next((kind.kind for kind in kinds if issubclass(kind, Foreign)), "")
 
 
 def inflated(value: Any) -> str:

@@ -51,7 +51,9 @@ def test_numpys_numbers_come_back_as_pythons(net, make_trainer, tmp_path):
     assert type(state["best"]) is np.float32, "the callback's own state is as it was"
 
 
-@pytest.mark.parametrize("thing", [np.ones(2), object(), torch.nn.ReLU()])
+@pytest.mark.parametrize(
+    "thing", [np.ones(2), np.dtype("f4"), object(), torch.nn.ReLU()]
+)
 def test_what_cannot_be_read_back_is_named_when_it_is_saved(
     thing, net, make_trainer, tmp_path
 ):
