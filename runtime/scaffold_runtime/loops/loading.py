@@ -51,9 +51,8 @@ class DataSource:
 
     def has(self, stage: str) -> bool:
         """Somebody provides this stage's loaders."""
-        return bool(
-            self.given.get(stage) is not None or self.owner(LOADER_HOOKS[stage])
-        )
+        given = self.given.get(stage) is not None
+        return given or self.owner(LOADER_HOOKS[stage]) is not None
 
     def request(self, stage: str) -> Any:
         """Ask for this stage's loaders.

@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+from torch.optim import Optimizer
+
 from scaffold_runtime import hyperparameters as hp
 from scaffold_runtime import launch
 from scaffold_runtime.archive import storable
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from scaffold_runtime.trainer import Trainer
 
 FORMAT = 1
+# What an optimizer counts in one number for a whole parameter.
+SCALARS = {"step", "eta", "mu", "mu_product"}
 
 
 # --- writing ------------------------------------------------------------------------------
@@ -61,9 +66,8 @@ def collect(trainer: Trainer, weights_only: bool = False) -> dict[str, Any]:
             callback.on_save_checkpoint(trainer, trainer.module, content)
     trainer.module.on_save_checkpoint(content)
     # A module's state has attributes of its own, and stays the object that it is.
-    return content | {
-        k: storable(content[k], k) for k in content.keys() - {"state_dict"}
-    }
+    rest = content.keys() - {"state_dict"}
+    return content | {key: storable(content[key], key) for key in rest}
 
 
 def _loop_state(trainer: Trainer) -> dict[str, Any]:
@@ -203,8 +207,26 @@ def load_training_state(trainer: Trainer, content: dict[str, Any], path: Path) -
         _load_loop(trainer, content, path)
         for optimizer, state in zip(own, saved, strict=True):
             trainer.strategy.load_optimizer_state(optimizer, state)
+            _check_entries(optimizer)
         for config, state in zip(configs, schedules, strict=True):
             config.scheduler.load_state_dict(state)
+
+
+def _check_entries(optimizer: Optimizer) -> None:
+    """Raise a ValueError where torch's own optimizers would fail in their next step."""
+    if not type(optimizer).__module__.startswith("torch.optim."):
+        return
+    if isinstance(optimizer, (torch.optim.LBFGS, torch.optim.Adafactor)):
+        return  # they do not keep a value for each element
+    for parameter, entries in optimizer.state.items():
+        for name, value in entries.items():
+            shape = getattr(value, "shape", None)
+            if name in SCALARS:
+                fits = shape == () or isinstance(value, (int, float))
+            else:
+                fits = value is None or shape == parameter.shape
+            if not fits:
+                raise ValueError(f"{name} of a parameter, {tuple(parameter.shape)}")
 
 
 def load_seed(trainer: Trainer, content: dict[str, Any]) -> None:

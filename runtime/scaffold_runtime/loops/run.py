@@ -225,9 +225,8 @@ def _log_hyperparameters(trainer: Trainer) -> None:
     Raises:
         MisconfigurationError: both have saved one name with different values.
     """
-    owners = [
-        o for o in (trainer.module, trainer.datamodule) if o and o._log_hyperparams
-    ]
+    both = (trainer.module, trainer.datamodule)
+    owners = [owner for owner in both if owner and owner._log_hyperparams]
     merged: dict[str, Any] = {}
     for owner in owners:
         for key, value in dict(owner.hparams_initial).items():

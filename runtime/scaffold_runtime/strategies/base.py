@@ -20,9 +20,8 @@ from scaffold_runtime.launch import ProcessPlace
 T = TypeVar("T")
 
 DEFAULT_TIMEOUT = timedelta(minutes=30)
-GLOO_LETS_GO = (
-    0.1  # seconds; its threads need microseconds, and a turn on a busy machine
-)
+# In seconds. Gloo's threads need microseconds, and a turn on a busy machine.
+GLOO_LETS_GO = 0.1
 
 
 class Strategy:

@@ -78,3 +78,53 @@ def test_what_cannot_be_saved_is_one_sentence(net, make_trainer, tmp_path):
     ):
         trainer.save_checkpoint(tmp_path / "kept.ckpt")
     assert list(tmp_path.glob("*kept*")) == []
+
+
+OPTIMIZERS = [
+    *("SGD", "RMSprop", "Adam", "AdamW", "NAdam", "RAdam", "Adamax", "Adagrad"),
+    *("Adadelta", "ASGD", "Rprop", "Adafactor", "LBFGS"),
+]
+ARGUMENTS = {
+    "SGD": {"momentum": 0.9},
+    "RMSprop": {"momentum": 0.9, "centered": True},
+    "Adam": {"amsgrad": True},
+}
+
+
+@pytest.fixture(params=OPTIMIZERS)
+def kept(request, net, make_trainer, tmp_path):
+    """A module with each of torch's optimizers, and a file of its run."""
+
+    class Optimized(net):
+        def configure_optimizers(self):
+            arguments = ARGUMENTS.get(request.param, {})
+            kind = getattr(torch.optim, request.param)
+            return kind(self.parameters(), lr=0.01, **arguments)
+
+    trainer, file = make_trainer(max_epochs=1), tmp_path / "kept.ckpt"
+    trainer.fit(Optimized())
+    trainer.save_checkpoint(file)
+    return Optimized, file
+
+
+def test_a_run_with_any_of_torchs_optimizers_goes_on(kept, make_trainer):
+    resumed = make_trainer(max_epochs=2)
+    resumed.fit(kept[0](), ckpt_path=kept[1])
+    assert resumed.current_epoch == 2
+
+
+@pytest.mark.parametrize("kept", OPTIMIZERS[:-2], indirect=True)
+@pytest.mark.parametrize(
+    "value", ["abc", 0.5, torch.zeros(3, 5), torch.tensor(0.0), [1], {"a": 1}], ids=repr
+)
+def test_a_wrong_entry_of_an_optimizer_is_one_sentence(value, kept, make_trainer):
+    model, file = kept
+    content = torch.load(file)
+    entries = content["optimizer_states"][0]["state"][0]
+    name = next(key for key, entry in entries.items() if entry.dim())
+    entries[name] = value
+    torch.save(content, file)
+    with pytest.raises(
+        L.CheckpointError, match=f"does not fit .*{name} of a parameter"
+    ):
+        make_trainer(max_epochs=2).fit(model(), ckpt_path=file)

@@ -172,7 +172,8 @@ def run(way, arguments, folder, strategy, devices, ckpt_path=None):
     )
     data = loader(trainer.world_size, True), loader(trainer.world_size, False)
     trainer.fit(net, *data, ckpt_path=ckpt_path)
-    print(f"after fit of {way}: rank {trainer.global_rank}", flush=True)
+    said = f"after fit of {way}: rank {trainer.global_rank}\n"
+    os.write(1, said.encode())  # two ranks' lines stay whole in one pipe
     loss_epoch = trainer.callback_metrics["loss_epoch"].item()
     validated = trainer.validate(net, data[1], verbose=False)[0]
     predicted = trainer.predict(net, data[1])
