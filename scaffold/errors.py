@@ -39,6 +39,11 @@ def quoted(text: str, limit: int = 60) -> str:
     return ascii(shown)
 
 
+def ended(sentence: str) -> str:
+    """Return `sentence` with a mark at its end."""
+    return sentence if sentence.endswith((".", "?")) else f"{sentence}."
+
+
 def did_you_mean(word: str, possible: Iterable[str]) -> str:
     """Return what to add to "unknown `word`": the nearest name, or all of them."""
     from difflib import get_close_matches

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from scaffold import __version__, naming, state, tree, vendor
-from scaffold.errors import ScaffoldError, UsageError, quoted
+from scaffold.errors import ScaffoldError, UsageError, ended, quoted
 from scaffold.fault import crash_point
 from scaffold.formatting import black_version
 from scaffold.plan import Operation, Plan
@@ -33,9 +33,7 @@ def package_for(destination: Path, name: str | None) -> str:
     try:
         naming.check_identifier(package, "package name")
     except UsageError as error:
-        raise UsageError(
-            f"{str(error).rstrip('.')}; or choose one with --name."
-        ) from None
+        raise UsageError(f"{ended(str(error))} Choose one with --name.") from None
     return package
 
 

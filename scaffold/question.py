@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scaffold.errors import TemplateError, UsageError, did_you_mean, quoted
+from scaffold.errors import TemplateError, UsageError, did_you_mean, ended, quoted
 from scaffold.quoting import Value
 
 _MAX_LENGTH = 300
@@ -122,9 +122,7 @@ class Question:
         shown = (
             quoted(answer) if isinstance(answer, str) else quoted(repr(answer))[1:-1]
         )
-        return UsageError(
-            f"{shown} is no answer to {self.name!r}: {reason.rstrip('.')}."
-        )
+        return UsageError(f"{shown} is no answer to {self.name!r}: {ended(reason)}")
 
     def as_json(self) -> dict[str, Any]:
         """Return the question as `list --json` shows it."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from scaffold import naming, source, toml_reader, vendor
-from scaffold.errors import TemplateError, UsageError, did_you_mean
+from scaffold.errors import TemplateError, UsageError, did_you_mean, ended
 from scaffold.question import Question, read_question
 from scaffold.quoting import Value
 
@@ -84,7 +84,7 @@ class Template:
         if name not in self.questions:
             raise UsageError(
                 f"{self.name} asks no question {name!r}: "
-                f"{did_you_mean(name, self.questions).rstrip('.')}."
+                f"{ended(did_you_mean(name, self.questions))}"
             )
         return self.questions[name]
 

@@ -46,8 +46,8 @@ MUTANTS = (
     Mutant(
         "epoch mean without batch weights",
         "metrics.py",
-        "weighted = value * batch_size\n",
-        "batch_size = 1\n            weighted = value * batch_size\n",
+        "value = value * batch_size\n",
+        "batch_size = 1\n            value = value * batch_size\n",
         EVERY,
     ),
     Mutant(

@@ -265,7 +265,7 @@ def check_weights(module: nn.Module, content: Mapping[str, Any], path: object) -
         if saved.shape != own.shape and not nn.parameter.is_lazy(own):
             raise CheckpointError(
                 f"{name} has shape {tuple(saved.shape)} in {path} and {tuple(own.shape)} in"
-                " the model: build the model with the hyperparameters it was saved with."
+                " the model: build it as it was saved, say with --config and its run's config."
             )
 
 

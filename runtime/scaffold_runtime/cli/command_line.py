@@ -228,7 +228,10 @@ class CLI:
         config = self._own(self.config)
         seed = config.get("seed_everything")
         if seed is not False:
-            seed = seed_everything(None if seed is True else seed, workers=True)
+            try:
+                seed = seed_everything(None if seed is True else seed, workers=True)
+            except MisconfigurationError as error:
+                self.parser.error(str(error))
             config["seed_everything"] = seed
 
     def before_instantiate_classes(self) -> None:

@@ -15,14 +15,23 @@ def make_instances(parser: ArgumentParser, config: Namespace) -> Namespace:
     Raises:
         UserError: a class's own constructor refuses its arguments.
     """
+    refused: list[UserError] = []
+
+    def make(cls: type, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return _make_instance(cls, *args, **kwargs)
+        except UserError as error:
+            refused.append(error)
+            raise
+
     try:
-        instances: Namespace = parser.instantiate(
-            config, instantiators=[(_make_instance, object, True)]
+        made: Namespace = parser.instantiate(
+            config, instantiators=[(make, object, True)]
         )
-        return instances
+        return made
     except ValueError as error:
-        # jsonargparse wraps what a constructor raises.
-        if user_error := _user_error_behind(error):
+        # jsonargparse wraps what a constructor raises, or writes it into its own report.
+        if user_error := _user_error_behind(error) or next(iter(refused), None):
             raise user_error from None
         raise
 

@@ -142,7 +142,7 @@ def _fitting(what: str, path: object) -> Iterator[None]:
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise CheckpointError(
-            f"{what} in {path} does not fit ({reason}): go on with what it was saved from."
+            f"{what} in {path} does not fit ({reason}): use what it was saved from, say with --config and its run's config."
         ) from error
 
 

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scaffold_runtime.cli import CLI
+from scaffold_runtime.errors import UserError
+from scaffold_runtime.loggers import TensorBoardLogger
 from tests.runtime.cli.project import Data, Model
 
 STOPPING = "scaffold_runtime.callbacks.EarlyStopping"
@@ -245,3 +248,17 @@ def parser_only(*words):
     return Reader(
         Model, Data, args=list(words), run=False, seed_everything_default=False
     )
+
+
+def test_what_an_object_within_a_list_refuses_is_its_own_sentence(parse, monkeypatch):
+    """jsonargparse has a report of every type that the list might have been."""
+    monkeypatch.setattr(TensorBoardLogger, "package", "no_such_package")
+    loggers = [{"class_path": "CSVLogger", "init_args": {"save_dir": "."}}]
+    loggers.append({"class_path": "TensorBoardLogger", "init_args": {"save_dir": "."}})
+    Path("c.yaml").write_text(json.dumps({"trainer": {"logger": loggers}}))
+    with pytest.raises(UserError, match=r"^TensorBoardLogger needs the package"):
+        parse("--config=c.yaml")
+
+
+def test_a_seed_out_of_range_is_refused(refusal):
+    assert "seed must be from 0" in refusal("--seed_everything=-1")

@@ -1,7 +1,9 @@
 """{{ class_name }}: what it is for."""
 
+{% if "_batch_" in hook | join(" ") or "on_before_optimizer_step" in hook %}
 from typing import Any
 
+{% endif %}
 import scaffold_runtime as L
 
 
