@@ -10,7 +10,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from scaffold import __version__, naming, state, tree, vendor
@@ -145,8 +145,9 @@ def _staging_folder(destination: Path) -> Iterator[Path]:
 def _sweep(parent: Path) -> None:
     """Remove what a `scaffold new` that was killed an hour ago or more has left."""
     for holder in parent.glob(f"{_STAGING}*"):
-        if holder.stat().st_mtime < time.time() - 3600:
-            shutil.rmtree(holder, ignore_errors=True)
+        with suppress(FileNotFoundError):  # another one may be done with its own
+            if holder.stat().st_mtime < time.time() - 3600:
+                shutil.rmtree(holder, ignore_errors=True)
 
 
 def _rename(staged: Path, destination: Path) -> None:

@@ -18,7 +18,13 @@ def run(
 
     The environment's own tools (python, torchrun) come first on the path.
     """
-    environment = os.environ | {
+    # Libraries of loggers leave words for child processes in this one's environment.
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("MLFLOW_", "WANDB_"))
+    }
+    environment = inherited | {
         "PATH": f"{TOOLS}{os.pathsep}{os.environ['PATH']}",
         "OMP_NUM_THREADS": "1",
         "COLUMNS": "160",
