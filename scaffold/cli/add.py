@@ -66,13 +66,9 @@ def _command(kind: Kind) -> Any:
             template = choose(project.components, kind, name, variant)
             chosen = parse_sets(template, settings) | given(template, flags)
             planned = plan_add(project, kind, name, template, chosen)
-            several = len(kind.variants) > 1
-            if name is None and variant is None and several and not as_json:
-                print(f"variants: {', '.join(kind.variants)}")
-            if near := _meant(kind, name) if variant is None and not as_json else "":
-                print(
-                    f"{name} is a {kind.name} of your own; a variant is called {near}."
-                )
+            if variant is None and not as_json and len(kind.variants) > 1:
+                for line in _about_variants(kind, name):
+                    print(line)
             return planned
 
         carry_out(plan, dry_run, diff, as_json, trust)
@@ -80,13 +76,17 @@ def _command(kind: Kind) -> Any:
     return command(kind.name, f"{kind.description}.", add, _questions(kind))
 
 
-def _meant(kind: Kind, name: str | None) -> str:
-    """Return the variant that a name is nearly, but not quite, the name of."""
+def _about_variants(kind: Kind, name: str | None) -> Iterator[str]:
+    """Yield what to say of the variants to who names none, or nearly one."""
     from difflib import get_close_matches
 
-    word = (name or "").replace("_", "-")
-    near = get_close_matches(word, kind.variants, n=1, cutoff=0.8)
-    return near[0] if near and near[0] != word else ""
+    if name is None:
+        yield f"variants: {', '.join(kind.variants)}"
+        return
+    word = name.replace("_", "-")
+    for near in get_close_matches(word, kind.variants, n=1, cutoff=0.8):
+        if near != word:
+            yield f"{name} is a {kind.name} of your own; a variant is called {near}."
 
 
 def _questions(kind: Kind) -> Iterator[tuple[Question, str]]:

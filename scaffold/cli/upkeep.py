@@ -140,10 +140,12 @@ def update(
         return plan_update(project, only, on_conflict.value)
 
     if check:
-        if plan(open_project(trust)).operations:
+        found = bool(plan(open_project(trust)).operations)
+        if as_json:
+            print_json({"update": found})
+        elif found:
             print(UPDATE)
-            raise typer.Exit(ASKED_ABOUT)
-        return
+        raise typer.Exit(ASKED_ABOUT if found else 0)
     carry_out(plan, dry_run, diff, as_json, trust)
 
 

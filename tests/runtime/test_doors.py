@@ -73,3 +73,11 @@ def test_gradient_norms_are_lightning_s(p):
 def test_a_batch_moves_to_a_device_by_its_name():
     moved = move_data_to_device({"a": [torch.zeros(2)]}, "meta")
     assert moved["a"][0].device.type == "meta"
+
+
+def test_gradient_norms_carry_no_graph():
+    """A penalty on gradients keeps their graph, which a logged number must not hold."""
+    model = nn.Linear(3, 1)
+    model(torch.rand(5, 3)).square().sum().backward(create_graph=True)
+    assert model.weight.grad.requires_grad
+    assert not any(norm.requires_grad for norm in grad_norm(model, 2).values())

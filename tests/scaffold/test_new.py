@@ -262,6 +262,14 @@ def test_killed_at_fifty_random_moments(small_plan: Plan, tmp_path: Path) -> Non
     kill_at_random_moments(small_plan, tmp_path, 50)
 
 
+def test_a_folder_that_another_one_takes_away_is_not_in_the_way(
+    small_plan: Plan, tmp_path: Path
+) -> None:
+    (tmp_path / ".scaffold-new-gone").symlink_to(tmp_path / "nowhere")
+    assert start("new", "tiny", "x", "--name", "my_digits", cwd=tmp_path).wait() == 0
+    assert_wholly_old_or_new(small_plan, tmp_path / "x")
+
+
 def race(plan: Plan, folder: Path) -> None:
     words = ("new", "tiny", folder.name, "--name", "my_digits")
     racers = [start(*words, cwd=folder.parent) for _ in range(2)]

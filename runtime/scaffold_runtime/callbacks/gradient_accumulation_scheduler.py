@@ -71,11 +71,11 @@ class GradientAccumulationScheduler(Callback):
 
     on_train_start = on_train_epoch_start  # an epoch that is resumed has begun
 
-    def on_train_end(self, trainer: Trainer, pl_module: Module) -> None:
-        """Leave the trainer as it was."""
+    def teardown(self, trainer: Trainer, pl_module: Module, stage: str) -> None:
+        """Leave the trainer as it was; a fit that trains nothing has no other end."""
         if self._sets:
             trainer.accumulate_grad_batches, self._sets = 1, False
 
     def on_exception(self, trainer: Trainer, pl_module: Module, *_: Any) -> None:
         """Leave the trainer as it was."""
-        self.on_train_end(trainer, pl_module)
+        self.teardown(trainer, pl_module, "fit")

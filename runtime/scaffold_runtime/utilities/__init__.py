@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.linalg import vector_norm
 
 from scaffold_runtime.combined_loader import CombinedLoader
 from scaffold_runtime.engine import move_batch
@@ -40,9 +41,7 @@ def grad_norm(
     """
     p = float(norm_type)
     norms = {
-        f"grad_{p}_norm{group_separator}{name}": torch.linalg.vector_norm(
-            parameter.grad, p
-        )
+        f"grad_{p}_norm{group_separator}{name}": vector_norm(parameter.grad.detach(), p)
         for name, parameter in module.named_parameters()
         if parameter.grad is not None
     }

@@ -73,3 +73,12 @@ def test_the_trainer_is_left_as_it_was_by_an_error_too(net, make_trainer):
         with pytest.raises(RuntimeError, match="broken"):
             trainer.fit(net())
     assert trainer.accumulate_grad_batches == 1
+
+
+def test_the_trainer_is_left_as_it_was_where_nothing_is_trained(net, make_trainer):
+    trainer = make_trainer(
+        GradientAccumulationScheduler({0: 2}), max_epochs=1, limit_train_batches=0
+    )
+    for _ in range(2):
+        trainer.fit(net())
+        assert trainer.accumulate_grad_batches == 1

@@ -55,6 +55,7 @@ def test_update(run: Run, made: Path) -> None:
     checked = run("update", "--check")
     assert checked.code == 2
     assert checked.out == "An update is there: see `scaffold update --dry-run`.\n"
+    assert json.loads(run("update", "--check", "--json").out) == {"update": True}
     assert "create  new.txt" in run("update", "--dry-run").out
     assert not (made / "new.txt").exists()
     done = run("update")
