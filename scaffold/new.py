@@ -98,6 +98,8 @@ def check_destination(destination: Path) -> None:
         raise UsageError(f"{shown} is a link: name a folder that does not exist yet.")
     if not stat.S_ISDIR(mode):
         raise UsageError(f"{shown} is a file: name a folder that does not exist yet.")
+    if not mode & 0o222 or not os.access(destination, os.W_OK):
+        raise UsageError(f"{shown} is read-only: name a folder that can be written to.")
     if destination.resolve() == Path.cwd():
         raise UsageError(
             f"{shown} is the current folder: run this one level up, with its name."

@@ -202,6 +202,16 @@ def test_a_full_disk(small_plan: Plan, small_disk: Path) -> None:
     assert list(small_disk.iterdir()) == []
 
 
+@pytest.mark.skipif(os.name == "nt", reason="folders have no such mode there")
+def test_a_read_only_folder_stays_as_it_is(small_plan: Plan, tmp_path: Path) -> None:
+    folder = tmp_path / "x"
+    folder.mkdir(mode=0o555)
+    with pytest.raises(UsageError, match="read-only"):
+        new.check_destination(folder)
+    done = start("new", "tiny", "x", "--name", "my_digits", cwd=tmp_path)
+    assert (done.wait(), list(folder.iterdir())) == (2, [])
+
+
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write")
 def test_a_read_only_parent(small_plan: Plan, tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
