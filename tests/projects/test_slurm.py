@@ -17,8 +17,10 @@ pytestmark = [
     pytest.mark.skipif(bool(what_is_missing()), reason=what_is_missing()),
 ]
 ON_PAPER = {"gpus_per_node": "1", "cpus_per_task": "1"}
-SHORT = "--trainer.max_epochs=2 --trainer.limit_train_batches=9".split()
-ON_CPU = ["--trainer.accelerator=cpu", *SHORT]
+ON_CPU = ["--trainer.accelerator=cpu", "--trainer.limit_train_batches=9"]
+SHORT = [*ON_CPU, "--trainer.max_epochs=2"]
+# Long enough that a signal after the first epoch's line comes well before the last.
+LONG = [*ON_CPU, "--trainer.max_epochs=100"]
 
 
 @pytest.fixture
@@ -45,7 +47,7 @@ def finish(slurm: Slurm, project: Path, job: str) -> str:
 def test_the_projects_script_trains_on_two_machines(
     slurm: Slurm, project: Path
 ) -> None:
-    job = slurm.submit(project, "launch/slurm.sbatch", *ON_CPU, **ON_PAPER)
+    job = slurm.submit(project, "launch/slurm.sbatch", *SHORT, **ON_PAPER)
     assert "Epoch 1/1" in finish(slurm, project, job)
     assert [run.name for run in project.glob("runs/*")] == ["version_0"]
 
@@ -62,15 +64,15 @@ def test_a_job_whose_time_is_up_is_run_again_and_goes_on_where_it_was(
         ]
         return state
 
-    whole = slurm.submit(growing, "launch/slurm.sh", *ON_CPU, **ON_PAPER)
+    whole = slurm.submit(growing, "launch/slurm.sh", *LONG, **ON_PAPER)
     finish(slurm, growing, whole)
     (growing / "job.out").unlink()
 
-    job = slurm.submit(growing, "launch/slurm.sh", *ON_CPU, **ON_PAPER)
+    job = slurm.submit(growing, "launch/slurm.sh", *LONG, **ON_PAPER)
     output = growing / "job.out"
 
     def has_stepped() -> bool:
-        return output.exists() and "Epoch 0/1" in output.read_text()
+        return output.exists() and "Epoch 0/99" in output.read_text()
 
     wait_until(has_stepped, 120, "a first step")
     slurm.run("scancel", "--signal=USR1", job)  # as SLURM does before the time is up

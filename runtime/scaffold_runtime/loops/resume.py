@@ -338,7 +338,7 @@ def save_and_stop(trainer: Trainer) -> None:
             rank_zero_warn(str(error))
     if trainer.checkpoint_callback is not None and not trainer.fast_dev_run:
         path = trainer.checkpoint_callback.save_stopped(trainer)
-        rank_zero_info(f"Stopped by a signal; the run goes on from {path}")
+        rank_zero_info(f"Stopped by a signal; the run goes on from {Path(path)}")
     launch.note_stop()
     if signal.Signals(signal_number).name == "SIGUSR1" and trainer.is_global_zero:
         launch.requeue_job()
