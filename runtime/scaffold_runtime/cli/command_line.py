@@ -315,6 +315,11 @@ class CLI:
         own = inspect.signature(getattr(as_class(self.trainer_class), command))
         given = self._own(self.config_init).items()
         kwargs = {key: value for key, value in given if key in own.parameters}
+        if command != "fit" and not kwargs.get("ckpt_path"):
+            rank_zero_warn(
+                f"{command} runs with the weights that the model is made with: trained ones"
+                " come by --ckpt_path best, last or FILE."
+            )
         data = {} if self.datamodule is None else {"datamodule": self.datamodule}
         return {**kwargs, "model": self.model, **data}
 

@@ -56,7 +56,7 @@ def _best(trainer: Trainer) -> Path:
                 "ckpt_path='best' found no checkpoint: fast_dev_run writes none."
             )
         path = _best_of_file(_newest(trainer, "best"))
-    rank_zero_info(f"ckpt_path='best' is {path}")
+    rank_zero_info(f"ckpt_path='best' is {Path(path)}")
     return Path(path)
 
 

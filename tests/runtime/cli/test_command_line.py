@@ -6,6 +6,7 @@ import pytest
 import torch
 import yaml
 from torch.optim.lr_scheduler import ExponentialLR, StepLR
+from torch.utils.data import DataLoader
 
 import scaffold_runtime as L
 from scaffold_runtime.callbacks import EarlyStopping, LearningRateMonitor
@@ -537,6 +538,34 @@ def test_uncaught_user_errors_are_one_sentence(parse, capsys):
     error = DataError("There is no data: bring some.")
     sys.excepthook(DataError, error, None)
     assert capsys.readouterr().err == "There is no data: bring some.\n"
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: torch.nn.Dropout(2.0), "has to be between 0 and 1, but got 2.0"),
+        (lambda: torch.nn.Conv2d(1, -4, 3), "negative dimension -4"),
+        (lambda: DataLoader([1], num_workers=-1), "should be non-negative"),
+    ],
+)
+def test_a_value_that_torch_s_constructors_refuse_is_one_sentence(
+    parse, capsys, make, message
+):
+    parse()
+    with pytest.raises((ValueError, RuntimeError)) as refused:
+        make()
+    sys.excepthook(refused.type, refused.value, refused.tb)
+    printed = capsys.readouterr().err
+    assert message in printed and printed.count("\n") == 1
+    assert f"({__file__}, line {make.__code__.co_firstlineno})" in printed
+
+
+def test_a_value_that_torch_s_functions_refuse_keeps_its_traceback(parse, capsys):
+    parse()
+    with pytest.raises(ValueError) as refused:
+        torch.nn.functional.cross_entropy(torch.zeros(3, 2), torch.zeros(4).long())
+    sys.excepthook(refused.type, refused.value, refused.tb)
+    assert capsys.readouterr().err.startswith("Traceback")
 
 
 def test_uncaught_bugs_keep_their_traceback(parse, capsys):

@@ -4,5 +4,6 @@
 set -euo pipefail
 processes=${1:?how many processes? For example: bash launch/ddp.sh 2}
 cd "$(dirname "$0")/.."
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" # threads of each process
 torchrun --standalone --nproc-per-node "$processes" \
   train.py fit --config configs/ddp.yaml "${@:2}"

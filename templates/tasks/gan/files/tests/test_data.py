@@ -24,3 +24,6 @@ def test_a_prediction_asks_for_as_many_images_of_each_class(data: Data) -> None:
     labels, names = next(iter(data.predict_dataloader()))
     assert torch.equal(labels, torch.tensor([0, 0, 1, 1, 2, 2]))
     assert names[:3] == ("dark/0.png", "dark/1.png", "dim/0.png")
+    data.samples = 0
+    with pytest.raises(DataError, match="data.samples must be 1 or more"):
+        data.predict_dataloader()

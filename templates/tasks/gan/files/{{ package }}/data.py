@@ -60,6 +60,8 @@ class ImagesToDraw(Dataset[tuple[int, str]]):
     """The class of each image to draw, as an index, and a file name: `cat/0.png`."""
 
     def __init__(self, classes: list[str], samples: int) -> None:
+        if samples < 1:
+            raise DataError(f"data.samples must be 1 or more, and it is {samples}.")
         self.classes = classes
         self.samples = samples
 

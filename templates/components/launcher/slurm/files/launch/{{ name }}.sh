@@ -14,6 +14,7 @@
 #SBATCH --open-mode=append
 set -euo pipefail
 cd "$SLURM_SUBMIT_DIR"
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" # threads of each process
 first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 export TORCHELASTIC_SIGNALS_TO_HANDLE=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1
 resume=()
