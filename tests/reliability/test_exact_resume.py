@@ -13,10 +13,12 @@ import pytest
 import torch
 import torchmetrics
 from torch import nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.data import DataLoader, RandomSampler, Subset, WeightedRandomSampler
 
 import scaffold_runtime as L
 from scaffold_runtime.callbacks import (
+    BaseFinetuning,
     EarlyStopping,
     EMAWeightAveraging,
     ModelCheckpoint,
@@ -68,6 +70,47 @@ class NetWithMetrics(Net):
         super().validation_step(batch, batch_idx)
         self.val_mean.update(torch.rand(()))
         self.log("val_mean", self.val_mean)
+
+
+class NetWithPlateaus(Net):
+    """A scheduler that looks at the loss of the step within each epoch."""
+
+    def configure_optimizers(self):
+        optimizer = torch.optim.SGD(self.parameters(), lr=0.05, momentum=0.9)
+        scheduler = ReduceLROnPlateau(optimizer, patience=0)
+        config = {"scheduler": scheduler, "interval": "step", "frequency": 3}
+        return {"optimizer": optimizer, "lr_scheduler": {**config, "monitor": "loss"}}
+
+
+class NetWithPlateausOfEpochs(Net):
+    """A scheduler that looks at the loss of the epoch."""
+
+    def configure_optimizers(self):
+        optimizer = torch.optim.SGD(self.parameters(), lr=0.05, momentum=0.9)
+        scheduler = ReduceLROnPlateau(optimizer, patience=0)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "monitor": "loss"},
+        }
+
+
+class NetInParts(Net):
+    """Gives the optimizer what can be trained, as finetuning asks for."""
+
+    def configure_optimizers(self):
+        trainable = filter(lambda p: p.requires_grad, self.parameters())
+        return torch.optim.AdamW(trainable, lr=0.05)
+
+
+class ThawLastLayer(BaseFinetuning):
+    """Trains without the last layer in the first epoch, and never trains the first."""
+
+    def freeze_before_training(self, pl_module):
+        self.freeze([pl_module.layers[0], pl_module.layers[3]])
+
+    def finetune_function(self, pl_module, epoch, optimizer):
+        if epoch == 1:
+            self.unfreeze_and_add_param_group(pl_module.layers[3], optimizer, 0.01)
 
 
 class ManualNet(Net):
@@ -160,13 +203,25 @@ CASES = {
         "val": validation,
         "val_check_interval": 2,
     },
+    "finetuning": {"net": NetInParts, "callbacks": lambda: [ThawLastLayer()]},
     "weight_averaging": {"callbacks": lambda: [WeightAveraging()]},
     "moving_average": {
         "callbacks": lambda: [EMAWeightAveraging(decay=0.8)],
         "val": validation,
         "val_check_interval": 4,
     },
+    "sanity_check": {
+        "num_sanity_val_steps": 2,
+        "val": validation,
+        "check_val_every_n_epoch": 3,
+    },
+    "plateaus_within_epochs": {"net": NetWithPlateaus},
     "torchmetrics": {"net": NetWithMetrics, "val": validation, "val_check_interval": 3},
+    "torchmetrics_of_few_batches": {
+        "net": NetWithMetrics,
+        "overfit_batches": 3,
+        "max_epochs": 3,
+    },
     "manual_optimization": {"net": ManualNet},
     "reloaded_loaders": {"reload_dataloaders_every_n_epochs": 1},
     "workers": {"data": lambda: loader(workers=2)},
@@ -196,6 +251,11 @@ CASES = {
         "data": lambda: list(DataLoader(Samples(augment=False), batch_size=BATCH_SIZE))
     },
     "stateful_stream": {"data": lambda: streamed(StatefulStream())},
+    "stateful_stream_and_plateaus": {
+        "net": NetWithPlateausOfEpochs,
+        "data": lambda: streamed(StatefulStream()),
+        "val": validation,
+    },
     "stateful_stream_limited": {
         "data": lambda: streamed(StatefulStream()),
         "limit_train_batches": 5,

@@ -57,7 +57,8 @@ class BaseFinetuning(Callback):
         """Have the groups made again, and the same frozen, when the fit starts."""
         self._frozen = state_dict.get("frozen", [])
         self._internal_optimizer_metadata = state_dict["internal_optimizer_metadata"]
-        self._restarting = True
+        # Before its first epoch began, a run had nothing of its own yet.
+        self._restarting = bool(self._internal_optimizer_metadata)
 
     def setup(self, trainer: Trainer, pl_module: Module, stage: str) -> None:
         """Freeze."""

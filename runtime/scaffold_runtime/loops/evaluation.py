@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import itertools
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,6 +33,7 @@ def check_sanity(trainer: Trainer) -> None:
     """Validate a few batches before training; it leaves no trace."""
     if not trainer.checks_sanity:
         return
+    trainer.rank_state = copy.deepcopy(rank_state(trainer))
     with isolated_random_state():
         trainer.begin_stage("sanity_check")
         trainer.hooks.call("on_sanity_check_start")
@@ -41,12 +44,12 @@ def check_sanity(trainer: Trainer) -> None:
         trainer.hooks.call("on_sanity_check_end")
         trainer.forget_metrics()
         trainer.begin_stage("train")
+    trainer.rank_state = None
 
 
 def validate_in_fit(trainer: Trainer) -> None:
     """Validate in the middle of training, then go on with training."""
     trainer.keep_metrics()
-    ends_epoch = trainer.is_last_batch
     trainer.begin_stage("validate")
     if trainer.is_stepping:
         trainer.hooks.call("on_validation_model_zero_grad")
@@ -55,7 +58,6 @@ def validate_in_fit(trainer: Trainer) -> None:
         trainer.rank_state = copy.deepcopy(rank_state(trainer))
         run_loaders(trainer, trainer.val_loaders, trainer.num_val_batches)
     trainer.begin_stage("train")
-    trainer.is_last_batch = ends_epoch
     trainer.progress.phase, trainer.validated_at = Phase.VALIDATED, time.monotonic()
 
 
@@ -106,7 +108,8 @@ def run_loaders(
         trainer.shows_epoch = True
         hooks.call(f"on_{word}_epoch_end")
         metrics = _finish_metrics(trainer, len(loaders))
-        trainer.validation_due, trainer.rank_state = False, None
+        if not trainer.sanity_checking:
+            trainer.validation_due, trainer.rank_state = False, None
         hooks.call(f"on_{word}_end")
     return outputs if keeps_outputs else metrics
 
@@ -127,6 +130,7 @@ def _evaluate_batch(
         output = step(batch, batch_idx, index or 0)
     recorder.hook = None
     hooks.call(f"on_{word}_batch_end", output, batch, batch_idx, *extra)
+    recorder.batch = recorder.batch_size = None
     if trainer.loggers and trainer.evaluating and not trainer.sanity_checking:
         counts, loader = trainer.progress.eval_batches, f"{trainer.state.fn} {index}"
         values = recorder.metrics(on_step=True).log
@@ -140,14 +144,11 @@ def _limited(
 ) -> Iterator[tuple[int, Any]]:
     """The first batches of a loader, numbered; none is fetched beyond the limit."""
     if limit == 0:
-        return
+        return iter(())
     batches = loader.iterate(trainer.progress.epoch if trainer.fitting else 0)
     batches = trainer.profiler.watch(batches, f"{trainer.stage}_dataloader_next")
-    for batch_idx, batch in enumerate(batches):
-        trainer.is_last_batch = batch_idx + 1 == limit
-        yield batch_idx, batch
-        if batch_idx + 1 >= limit:
-            return
+    count = None if limit == math.inf else int(limit)
+    return enumerate(itertools.islice(batches, count))
 
 
 def _bind_step(trainer: Trainer, name: str, loaders: int) -> Callable[..., Any]:

@@ -90,7 +90,9 @@ def _loop_state(trainer: Trainer) -> dict[str, Any]:
         "callback_metrics": {
             name: value.detach().cpu()
             for name, value in trainer.callback_metrics.items()
+            if not trainer.sanity_checking
         },
+        "is_last_batch": trainer.is_last_batch,
         "is_stepping": trainer.is_stepping,
         "validation_due": trainer.validation_due,
         "nonfinite": trainer.nonfinite,
@@ -274,6 +276,7 @@ def resume_epoch(trainer: Trainer) -> Iterator[Any] | None:
     batches: Iterator[Any] = iter(())
     with _fitting("The state of the loop", trainer.ckpt_path):
         loader.load_state_dict(state["loader"])
+        trainer.is_last_batch = state["is_last_batch"]
         trainer.is_stepping = state["is_stepping"]
         trainer.validation_due = state["validation_due"]
         trainer.nonfinite = state.get("nonfinite", "")
@@ -282,7 +285,6 @@ def resume_epoch(trainer: Trainer) -> Iterator[Any] | None:
         _restore_gradients(trainer, state["ranks"])
     if state["should_stop"]:
         rank_zero_info("The run had decided to stop when it was saved: it ends soon.")
-    trainer.is_last_batch = progress.batch == trainer.num_training_batches
     if not between_epochs and progress.phase != Phase.EPOCH_DONE:
         batches = loader.iterate(progress.epoch, skip=progress.batch)
     with _fitting("The state of the loop", trainer.ckpt_path):

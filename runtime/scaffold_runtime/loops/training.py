@@ -95,6 +95,7 @@ def train_epoch(trainer: Trainer) -> None:
         hooks.call("on_train_epoch_start")
         batches = trainer.train_loader.iterate(progress.epoch)
     if progress.phase in (Phase.BATCH_DONE, Phase.VALIDATED):
+        trainer.shows_epoch = False
         finish_batch(trainer)
     if progress.phase != Phase.EPOCH_DONE:
         batches = trainer.profiler.watch(batches, "train_dataloader_next")
@@ -177,7 +178,7 @@ def train_batch(trainer: Trainer, batch: Any, batch_idx: int) -> None:
     trainer.validation_due = trainer.enable_validation and validation_is_due(trainer)
     if table["on_train_batch_end"]:
         hooks.call("on_train_batch_end", outputs, batch, batch_idx)
-    recorder.batch = None
+    recorder.batch = recorder.batch_size = None
     if stepping and trainer.loggers and (trainer.logs_step or trainer.fast_dev_run):
         trainer.send_metrics(recorder.metrics(on_step=True).log)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 import yaml
 from torch.optim.lr_scheduler import ExponentialLR, StepLR
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, TensorDataset
 
 import scaffold_runtime as L
 from scaffold_runtime.callbacks import EarlyStopping, LearningRateMonitor
@@ -545,7 +545,7 @@ def test_uncaught_user_errors_are_one_sentence(parse, capsys):
     [
         (lambda: torch.nn.Dropout(2.0), "has to be between 0 and 1, but got 2.0"),
         (lambda: torch.nn.Conv2d(1, -4, 3), "negative dimension -4"),
-        (lambda: DataLoader([1], num_workers=-1), "should be non-negative"),
+        (lambda: DataLoader(TensorDataset(), num_workers=-1), "should be non-negative"),
     ],
 )
 def test_a_value_that_torch_s_constructors_refuse_is_one_sentence(
