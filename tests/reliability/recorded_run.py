@@ -65,7 +65,7 @@ class Net(L.LightningModule):
         self.log("largest", loss.detach(), on_step=False, on_epoch=True, reduce_fx=max)
         return loss
 
-    def validation_step(self, batch, batch_idx):
+    def validation_step(self, batch, batch_idx, dataloader_idx=0):
         x, y, _ = batch
         loss = nn.functional.mse_loss(self.layers(x + 0.1 * torch.randn(4))[:, 0], y)
         self.log("val_loss", loss)
@@ -128,6 +128,21 @@ def fit(
             module, loader() if data is None else data, val, ckpt_path=ckpt_path
         )
     return trainer
+
+
+def run_case(root, *extra, ckpt_path=None, seed=0, callbacks=list, data=loader, **case):
+    """One run of a case, in which nothing is shared with another run."""
+    val = case.pop("val", lambda: None)()
+    return fit(
+        root,
+        *callbacks(),
+        *extra,
+        ckpt_path=ckpt_path,
+        seed=seed,
+        data=data(),
+        val=val,
+        **case,
+    )
 
 
 def outcome(trainer):

@@ -11,14 +11,10 @@ from pathlib import Path
 
 import pytest
 import torch
-import torchmetrics
-from torch import nn
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.utils.data import DataLoader, RandomSampler, Subset, WeightedRandomSampler
 
 import scaffold_runtime as L
 from scaffold_runtime.callbacks import (
-    BaseFinetuning,
     EarlyStopping,
     EMAWeightAveraging,
     ModelCheckpoint,
@@ -28,13 +24,13 @@ from scaffold_runtime.errors import CheckpointError
 from tests.reliability.recorded_run import (
     BATCH_SIZE,
     SAMPLES,
-    Net,
     Samples,
     SaveEverywhere,
     differences,
     fit,
     loader,
     outcome,
+    run_case,
 )
 from tests.reliability.users_data import (
     BatchesOfOwnGenerator,
@@ -45,107 +41,15 @@ from tests.reliability.users_data import (
     StatefulStream,
     Stream,
 )
-
-
-class NetWithMetrics(Net):
-    """Metrics of torchmetrics: logged in steps, gathered in silence, and in validation."""
-
-    def __init__(self):
-        super().__init__()
-        self.mean, self.gathered = torchmetrics.MeanMetric(), torchmetrics.CatMetric()
-        self.val_mean = torchmetrics.MeanMetric()
-
-    def training_step(self, batch, batch_idx):
-        loss = super().training_step(batch, batch_idx)
-        self.mean(loss.detach())
-        self.log("mean", self.mean, on_step=True, on_epoch=True)
-        self.gathered.update(loss.detach())
-        return loss
-
-    def on_train_epoch_end(self):
-        self.log("gathered", self.gathered.compute().sum())
-        self.gathered.reset()
-
-    def validation_step(self, batch, batch_idx):
-        super().validation_step(batch, batch_idx)
-        self.val_mean.update(torch.rand(()))
-        self.log("val_mean", self.val_mean)
-
-
-class NetWithPlateaus(Net):
-    """A scheduler that looks at the loss of the step within each epoch."""
-
-    def configure_optimizers(self):
-        optimizer = torch.optim.SGD(self.parameters(), lr=0.05, momentum=0.9)
-        scheduler = ReduceLROnPlateau(optimizer, patience=0)
-        config = {"scheduler": scheduler, "interval": "step", "frequency": 3}
-        return {"optimizer": optimizer, "lr_scheduler": {**config, "monitor": "loss"}}
-
-
-class NetWithPlateausOfEpochs(Net):
-    """A scheduler that looks at the loss of the epoch."""
-
-    def configure_optimizers(self):
-        optimizer = torch.optim.SGD(self.parameters(), lr=0.05, momentum=0.9)
-        scheduler = ReduceLROnPlateau(optimizer, patience=0)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "monitor": "loss"},
-        }
-
-
-class NetInParts(Net):
-    """Gives the optimizer what can be trained, as finetuning asks for."""
-
-    def configure_optimizers(self):
-        trainable = filter(lambda p: p.requires_grad, self.parameters())
-        return torch.optim.AdamW(trainable, lr=0.05)
-
-
-class ThawLastLayer(BaseFinetuning):
-    """Trains without the last layer in the first epoch, and never trains the first."""
-
-    def freeze_before_training(self, pl_module):
-        self.freeze([pl_module.layers[0], pl_module.layers[3]])
-
-    def finetune_function(self, pl_module, epoch, optimizer):
-        if epoch == 1:
-            self.unfreeze_and_add_param_group(pl_module.layers[3], optimizer, 0.01)
-
-
-class ManualNet(Net):
-    """Two optimizers, stepped by hand, one of them at every second batch."""
-
-    def __init__(self):
-        super().__init__()
-        self.automatic_optimization = False
-        self.other = nn.Linear(4, 1)
-
-    def training_step(self, batch, batch_idx):
-        loss = super().training_step(batch, batch_idx)
-        first, second = self.optimizers()
-        first.zero_grad()
-        self.manual_backward(loss)
-        first.step()
-        self.manual_backward(self.other(batch[0] + torch.randn(4)).square().mean())
-        if batch_idx % 2:
-            second.step()
-            second.zero_grad()
-        self.lr_schedulers().step()
-
-    def configure_optimizers(self):
-        first = torch.optim.Adam(self.layers.parameters())
-        second = torch.optim.Adam(self.other.parameters())
-        return [first, second], [torch.optim.lr_scheduler.StepLR(first, 3)]
-
-
-class NetOfSeveral(Net):
-    """Trains on the batches of all loaders that have one, as if they were one batch."""
-
-    def training_step(self, batch, batch_idx):
-        parts = batch.values() if isinstance(batch, dict) else [batch]
-        columns = zip(*filter(None, parts), strict=True)
-        return super().training_step([*map(torch.cat, columns)], batch_idx)
+from tests.reliability.users_nets import (
+    ManualNet,
+    NetInParts,
+    NetOfSeveral,
+    NetWithMetrics,
+    NetWithPlateaus,
+    NetWithPlateausOfEpochs,
+    ThawLastLayer,
+)
 
 
 def several(mode="max_size_cycle", **others):
@@ -276,21 +180,6 @@ CASES = {
 }
 SLOW = {name for name in CASES if "workers" in name}
 SAMPLE = slice(1, None, 4)
-
-
-def run_case(root, *extra, ckpt_path=None, seed=0, callbacks=list, data=loader, **case):
-    """One run of a case, in which nothing is shared with another run."""
-    val = case.pop("val", lambda: None)()
-    return fit(
-        root,
-        *callbacks(),
-        *extra,
-        ckpt_path=ckpt_path,
-        seed=seed,
-        data=data(),
-        val=val,
-        **case,
-    )
 
 
 def check(case, root, places=slice(None)):
