@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from torch import nn
@@ -157,12 +157,15 @@ def _flush_folder(folder: Path) -> None:
 
 
 def read_checkpoint(
-    path: str | os.PathLike[str], map_location: Any = "cpu", for_training: bool = True
+    path: str | os.PathLike[str] | IO[bytes],
+    map_location: Any = "cpu",
+    for_training: bool = True,
 ) -> dict[str, Any]:
     """Verify a checkpoint's checksums and read it as plain data; nothing in it is executed.
 
     Args:
-        path: a file, ours or Lightning's, or a folder of `torch.distributed.checkpoint`.
+        path: a file, ours or Lightning's, by its path or opened, or a folder of
+            `torch.distributed.checkpoint`.
         map_location: where its tensors go, as for `torch.load`.
         for_training: False needs the weights only: what is not plain data in an entry
             beside them is left out. In hyperparameters it always is, by name.
@@ -170,18 +173,33 @@ def read_checkpoint(
     Raises:
         CheckpointError: it is missing, damaged, or holds more than plain data.
     """
-    source = Path(path)
-    if not source.is_file() and not (source / INDEX).exists():
+    source = Path(path) if isinstance(path, (str, os.PathLike)) else path.read()
+    name = source if isinstance(source, Path) else Path(getattr(path, "name", "bytes"))
+    if source is name and not (name.is_file() or (name / INDEX).exists()):
         raise CheckpointError(
-            f"There is no checkpoint {source}: check the path, or train first."
+            f"There is no checkpoint {name}: check the path, or train first."
         )
-    with _naming(source):
-        if source.is_dir():
-            content = read_folder(source, map_location)
+    with _naming(name):
+        if source is name and name.is_dir():
+            content = read_folder(name, map_location)
         else:
             verify_archive(source)
             content = load_archive(source, map_location)
-        return _plain_entries(content, source, for_training)
+        return _plain_entries(content, name, for_training)
+
+
+@contextmanager
+def fitting(what: str, path: object) -> Iterator[None]:
+    """One sentence for a state that is not what its reader expects."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise CheckpointError(
+            f"{what} in {path} does not fit ({reason}): use what it was saved from, say with --config and its run's config."
+        ) from error
 
 
 def verify_checkpoint(path: Path) -> None:

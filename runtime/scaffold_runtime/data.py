@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
@@ -141,7 +141,7 @@ class DataModule(DataHooks, HasHyperparameters):
     @classmethod
     def load_from_checkpoint(
         cls,
-        checkpoint_path: str | os.PathLike[str],
+        checkpoint_path: str | os.PathLike[str] | IO[bytes],
         map_location: Any = "cpu",
         hparams_file: str | os.PathLike[str] | None = None,
         weights_only: bool | None = None,
@@ -150,7 +150,7 @@ class DataModule(DataHooks, HasHyperparameters):
         """Make a data module from the hyperparameters and state in a checkpoint.
 
         Args:
-            checkpoint_path: the checkpoint.
+            checkpoint_path: the checkpoint, by its path or opened.
             map_location: where its tensors go.
             hparams_file: a YAML file whose values come before the saved ones.
             weights_only: False is refused: nothing in a checkpoint is executed.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -381,7 +381,7 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
     @classmethod
     def load_from_checkpoint(
         cls,
-        checkpoint_path: str | os.PathLike[str],
+        checkpoint_path: str | os.PathLike[str] | IO[bytes],
         map_location: Any = "cpu",
         hparams_file: str | os.PathLike[str] | None = None,
         strict: bool | None = None,
@@ -391,7 +391,7 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
         """Make a module from the hyperparameters and weights in a checkpoint.
 
         Args:
-            checkpoint_path: the checkpoint.
+            checkpoint_path: the checkpoint, by its path or opened.
             map_location: where its tensors go.
             hparams_file: a YAML file whose values come before the saved ones.
             strict: the checkpoint must hold exactly this module's weights.

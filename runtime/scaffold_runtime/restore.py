@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar
+
+from torch import Tensor
 
 from scaffold_runtime import hyperparameters as hp
-from scaffold_runtime.checkpoint import check_weights, read_checkpoint
+from scaffold_runtime.checkpoint import check_weights, fitting, read_checkpoint
 from scaffold_runtime.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ PathLike = str | os.PathLike[str]
 
 def load_module(
     owner: type[M],
-    path: PathLike,
+    path: PathLike | IO[bytes],
     map_location: Any,
     hparams_file: PathLike | None,
     strict: bool | None,
@@ -40,18 +42,15 @@ def load_module(
     module.on_load_checkpoint(content)
     strict = module.strict_loading if strict is None else strict
     check_weights(module, content, path)
-    try:
+    with fitting("What the module has saved", path):
         module.load_state_dict(content["state_dict"], strict=strict)
-    except RuntimeError as error:
-        raise CheckpointError(
-            f"The weights in {path} do not fit {owner.__name__}: {_one_line(error)}"
-        ) from None
-    return module
+    tensors = [t for t in content["state_dict"].values() if isinstance(t, Tensor)]
+    return module.to(tensors[0].device) if tensors else module
 
 
 def load_datamodule(
     owner: type[D],
-    path: PathLike,
+    path: PathLike | IO[bytes],
     map_location: Any,
     hparams_file: PathLike | None,
     given: dict[str, Any],

@@ -48,7 +48,12 @@ from scaffold_runtime.metrics import MetricRecorder, Metrics
 from scaffold_runtime.module import Module
 from scaffold_runtime.optimization import ManagedOptimizer, SchedulerConfig
 from scaffold_runtime.profilers import Profiler, make_profiler
-from scaffold_runtime.progress import FitProgress, TrainerFn, TrainerState
+from scaffold_runtime.progress import (
+    FitProgress,
+    TrainerFn,
+    TrainerState,
+    TrainerStatus,
+)
 from scaffold_runtime.stops import StopSignals
 from scaffold_runtime.strategies import Strategy
 
@@ -114,7 +119,6 @@ class Trainer:
         val_dataloaders, test_dataloaders, predict_dataloaders: the loaders as this rank uses
             them, alone or in a collection like that which was given.
         should_stop: set it to end the fit after this batch.
-        interrupted: the last run was stopped by a signal.
 
     Raises:
         MisconfigurationError: an argument cannot work, alone or with the others.
@@ -313,12 +317,15 @@ class Trainer:
     ) -> list[Callback]:
         """The user's callbacks, those that come by default, and the last ones last."""
         listed = _listed("callbacks", given or [], Callback)
-        if max_time is not None:
+        if max_time is not None and any(isinstance(cb, Timer) for cb in listed):
+            rank_zero_warn("max_time is left out: a Timer is among the callbacks.")
+        elif max_time is not None:
             listed.append(Timer(duration=max_time))
         for kind, default, argument, enabled in defaults:
             has_one = any(isinstance(callback, kind) for callback in listed)
             _refuse_if(
-                has_one and enabled is False and not self.fast_dev_run,
+                kind in (ProgressBar, Checkpoint)
+                and (has_one and enabled is False and not self.fast_dev_run),
                 f"{argument}=False, and a {default.__name__} is among the callbacks.",
             )
             needless = kind is Checkpoint and self.fast_dev_run
@@ -341,7 +348,7 @@ class Trainer:
         self.progress = FitProgress()
         self.signals = StopSignals()
         self.lock = RunLock()
-        self.should_stop = self.interrupted = False
+        self.should_stop = False
         self.module: Module = None  # type: ignore[assignment]
         self.datamodule: DataModule | None = None
         self.source: loading.DataSource = None  # type: ignore[assignment]
@@ -681,11 +688,6 @@ class Trainer:
         return self.progress.global_step
 
     @property
-    def batches_that_stepped(self) -> int:
-        """Batches that ended in an optimizer step, the loggers' x axis."""
-        return self.progress.batches_that_stepped
-
-    @property
     def may_stop_early(self) -> bool:
         """`min_epochs` and `min_steps` are met, so `should_stop` is honoured."""
         enough = self.progress.epoch >= (self.min_epochs or 0)
@@ -696,12 +698,6 @@ class Trainer:
         """This step's values go to the loggers."""
         count, every = self.progress.batches_that_stepped + 1, self.log_every_n_steps
         return every > 0 and (count % every == 0 or self.should_stop)
-
-    @property
-    def checks_sanity(self) -> bool:
-        """Validation is tried before training: not after a resume, nor without data."""
-        wanted = self.num_sanity_val_steps != 0 and self.ckpt_path is None
-        return wanted and loading.can_validate(self)
 
     @property
     def num_sanity_val_batches(self) -> list[int | float]:
@@ -727,6 +723,11 @@ class Trainer:
             return limit
         steps = math.ceil(self.num_training_batches / self.accumulate_grad_batches)
         return min(steps * max(self.max_epochs or 0, 1), limit)
+
+    @property
+    def interrupted(self) -> bool:
+        """The last run ended by an exception, Ctrl-C or a signal."""
+        return self.state.status is TrainerStatus.INTERRUPTED
 
     @property
     def stage(self) -> str | None:
@@ -780,10 +781,7 @@ class Trainer:
         """The module."""
         return self.module
 
-    @property
-    def model(self) -> Module:
-        """The module."""
-        return self.module
+    model = lightning_module
 
     @property
     def logger(self) -> Logger | None:

@@ -122,3 +122,12 @@ def test_fsdp_on_one_device(tmp_path):
         env=os.environ | {"PYTHONPATH": str(here.parents[1] / "runtime")},
         check=True,
     )
+
+
+def test_a_loaded_module_is_where_its_weights_were_sent(tmp_path):
+    trained = trainer(tmp_path, max_epochs=1)
+    trained.fit(Regression(), loader())
+    trained.save_checkpoint(tmp_path / "x.ckpt")
+    for sent, found in ({}, "cpu"), ({"map_location": "cuda:0"}, "cuda:0"):
+        module = Regression.load_from_checkpoint(tmp_path / "x.ckpt", **sent)
+        assert module.device == torch.device(found)

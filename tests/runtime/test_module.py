@@ -1,5 +1,7 @@
 """The module outside the loop: where it is, what it prints, loads and exports."""
 
+import io
+
 import pytest
 import torch
 from torch import nn
@@ -79,6 +81,27 @@ def test_keyword_arguments_come_before_the_file_and_that_before_the_saved(
 def test_a_checkpoint_that_does_not_fit_names_the_weight(saved):
     with pytest.raises(L.CheckpointError, match=r"layer.weight.*\(3, 2\).*\(5, 2\)"):
         Sized.load_from_checkpoint(saved[0], width=5)
+
+
+def test_a_checkpoint_may_be_read_from_what_is_open(saved):
+    path, module = saved
+    with open(path, "rb") as file:
+        kept = io.BytesIO(file.read())
+        file.seek(0)
+        for opened in (file, kept):
+            loaded = Sized.load_from_checkpoint(opened)
+            assert torch.equal(loaded.layer.weight, module.layer.weight)
+    with pytest.raises(L.CheckpointError, match="checkpoint bytes is damaged"):
+        Sized.load_from_checkpoint(io.BytesIO(b"no archive"))
+
+
+def test_the_module_goes_where_its_weights_were_sent(saved):
+    class Noting(Sized):
+        def to(self, device):
+            self.sent = device
+            return super().to(device)
+
+    assert Noting.load_from_checkpoint(saved[0]).sent == torch.device("cpu")
 
 
 def test_a_missing_argument_is_named(saved):

@@ -17,8 +17,10 @@ from scaffold_runtime.callbacks import (
     GradientAccumulationScheduler,
     LearningRateMonitor,
     ModelCheckpoint,
+    ModelSummary,
     ProgressBar,
     RichProgressBar,
+    Timer,
 )
 from scaffold_runtime.loggers import CSVLogger, TensorBoardLogger
 from tests.runtime.callbacks.conftest import QUIET, loader
@@ -531,6 +533,37 @@ def test_ctrl_c_ends_with_the_shells_code(net, make_trainer):
         trainer.fit(Interrupted())
     assert ending.value.code == 130
     assert trainer.interrupted
+
+
+def test_a_run_that_failed_was_interrupted(net, make_trainer):
+    heard = []
+
+    class Hearing(L.Callback):
+        def on_exception(self, trainer, pl_module, exception):
+            heard.append(trainer.interrupted)
+
+    class Failing(net):
+        def training_step(self, batch, batch_idx):
+            raise KeyError("broken")
+
+    trainer = make_trainer(Hearing(), max_epochs=1)
+    with pytest.raises(KeyError):
+        trainer.fit(Failing())
+    assert heard == [True] and trainer.interrupted
+    trainer.fit(net())
+    assert not trainer.interrupted
+
+
+def test_a_summary_of_ones_own_needs_no_word(net, make_trainer):
+    trainer = make_trainer(ModelSummary(2), enable_model_summary=False, max_epochs=1)
+    assert isinstance(trainer.callbacks[0], ModelSummary)
+
+
+def test_a_timer_among_the_callbacks_comes_before_max_time(make_trainer):
+    with pytest.warns(UserWarning, match="max_time is left out"):
+        trainer = make_trainer(Timer({"days": 1}), max_time={"seconds": 1})
+    (timer,) = (callback for callback in trainer.callbacks if type(callback) is Timer)
+    assert timer.time_remaining() == 24 * 3600
 
 
 # --- refusals -----------------------------------------------------------------------------

@@ -121,9 +121,10 @@ class EarlyStopping(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on waiting where the saved run was."""
+        state = {"stopping_reason": 0, "stopping_reason_message": None, **state_dict}
         for name in RECORD:
-            setattr(self, name, state_dict.get(name))
-        self.stopping_reason = EarlyStoppingReason(state_dict.get("stopping_reason", 0))
+            setattr(self, name, state[name])
+        self.stopping_reason = EarlyStoppingReason(state["stopping_reason"])
 
     def setup(self, trainer: Trainer, pl_module: Module, stage: str) -> None:
         """Decide when to check: where validation runs once an epoch, at the epoch's end."""
@@ -136,14 +137,14 @@ class EarlyStopping(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Module) -> None:
         """Check, unless validation is the time for it."""
         if self._check_on_train_epoch_end:
-            self._check(trainer)
+            self._run_early_stopping_check(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: Module) -> None:
         """Check, unless the training epoch's end is the time for it."""
         if not self._check_on_train_epoch_end:
-            self._check(trainer)
+            self._run_early_stopping_check(trainer)
 
-    def _check(self, trainer: Trainer) -> None:
+    def _run_early_stopping_check(self, trainer: Trainer) -> None:
         """Stop the run on every rank if the metric on any rank says so."""
         if trainer.state.fn != "fit" or trainer.sanity_checking or trainer.fast_dev_run:
             return

@@ -15,8 +15,8 @@ import torch
 from scaffold_runtime.engine import move_batch
 from scaffold_runtime.errors import MisconfigurationError
 from scaffold_runtime.loader import EpochLoader
+from scaffold_runtime.loops import loading
 from scaffold_runtime.loops.hooks import is_overridden, profile_step, takes_argument
-from scaffold_runtime.loops.loading import load_evaluation_data, load_validation_data
 from scaffold_runtime.loops.resume import rank_state
 from scaffold_runtime.module import Module
 from scaffold_runtime.progress import Phase
@@ -30,14 +30,15 @@ _HOOK_WORD = {"sanity_check": "validation", "validate": "validation"}
 
 
 def check_sanity(trainer: Trainer) -> None:
-    """Validate a few batches before training; it leaves no trace."""
-    if not trainer.checks_sanity:
+    """Validate a few batches before training, not after a resume; it leaves no trace."""
+    wanted = trainer.num_sanity_val_steps != 0 and trainer.ckpt_path is None
+    if not (wanted and loading.can_validate(trainer)):
         return
     trainer.rank_state = copy.deepcopy(rank_state(trainer))
     with isolated_random_state():
         trainer.begin_stage("sanity_check")
         trainer.hooks.call("on_sanity_check_start")
-        load_validation_data(trainer)
+        loading.load_validation_data(trainer)
         if trainer.enable_validation:
             limits = trainer.num_sanity_val_batches
             run_loaders(trainer, trainer.val_loaders, limits)
@@ -53,7 +54,7 @@ def validate_in_fit(trainer: Trainer) -> None:
     trainer.begin_stage("validate")
     if trainer.is_stepping:
         trainer.hooks.call("on_validation_model_zero_grad")
-    load_validation_data(trainer)
+    loading.load_validation_data(trainer)
     if trainer.enable_validation:
         trainer.rank_state = copy.deepcopy(rank_state(trainer))
         run_loaders(trainer, trainer.val_loaders, trainer.num_val_batches)
@@ -73,7 +74,7 @@ def evaluate(trainer: Trainer, keeps_outputs: bool = False) -> list[Any]:
         raise MisconfigurationError(
             f"{type(module).__name__} has no {step}: define it first."
         )
-    loaders, counts = load_evaluation_data(trainer, stage)
+    loaders, counts = loading.load_evaluation_data(trainer, stage)
     trainer.begin_stage(stage)
     return run_loaders(trainer, loaders, counts, keeps_outputs) if any(counts) else []
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +13,9 @@ from torch.optim import Optimizer
 from scaffold_runtime import hyperparameters as hp
 from scaffold_runtime import launch
 from scaffold_runtime.archive import storable
-from scaffold_runtime.checkpoint import check_weights
-from scaffold_runtime.errors import CheckpointError, UserError
-from scaffold_runtime.hyperparameters import HasHyperparameters, plain_hyperparameters
+from scaffold_runtime.checkpoint import check_weights, fitting
+from scaffold_runtime.errors import CheckpointError
+from scaffold_runtime.hyperparameters import plain_hyperparameters
 from scaffold_runtime.launch import rank_zero_info, rank_zero_warn
 from scaffold_runtime.progress import Phase
 from scaffold_runtime.seed import random_state, restore_random_state
@@ -43,8 +42,16 @@ def collect(trainer: Trainer, weights_only: bool = False) -> dict[str, Any]:
         "state_dict": strategy.full_state(dict(trainer.module.state_dict())),
         "loops": {"fit_loop": _loop_state(trainer)},
     }
+    for owner, name_key, values_key in (
+        (trainer.module, hp.NAME_KEY, hp.VALUES_KEY),
+        (trainer.datamodule, hp.DATA_NAME_KEY, hp.DATA_VALUES_KEY),
+    ):
+        if owner is not None and owner.hparams:
+            content[name_key] = getattr(owner, "_hparams_name", "kwargs")
+            content[values_key] = plain_hyperparameters(dict(owner.hparams))
     if not weights_only:
-        content["callbacks"] = _callback_states(trainer)
+        states = {cb.state_key: cb.state_dict() for cb in trainer.callbacks}
+        content["callbacks"] = {key: state for key, state in states.items() if state}
         content["optimizer_states"] = [
             strategy.full_state(optimizer.state_dict())
             for optimizer in trainer.optimizers
@@ -52,16 +59,9 @@ def collect(trainer: Trainer, weights_only: bool = False) -> dict[str, Any]:
         content["lr_schedulers"] = [
             config.scheduler.state_dict() for config in trainer.lr_scheduler_configs
         ]
-        precision = trainer.engine.precision
-        if precision.state_dict():
-            content[type(precision).__qualname__] = precision.state_dict()
-    _add_hyperparameters(content, trainer.module, hp.NAME_KEY, hp.VALUES_KEY)
-    if trainer.datamodule is not None:
-        datamodule = trainer.datamodule
-        _add_hyperparameters(content, datamodule, hp.DATA_NAME_KEY, hp.DATA_VALUES_KEY)
-        if not weights_only and (state := datamodule.state_dict()):
-            content[type(datamodule).__qualname__] = state
-    if not weights_only:
+        for keeper in (trainer.engine.precision, trainer.datamodule):
+            if keeper is not None and (state := keeper.state_dict()):
+                content[type(keeper).__qualname__] = state
         for callback in trainer.callbacks:
             callback.on_save_checkpoint(trainer, trainer.module, content)
     trainer.module.on_save_checkpoint(content)
@@ -118,34 +118,7 @@ def rank_state(trainer: Trainer) -> dict[str, Any]:
     }
 
 
-def _callback_states(trainer: Trainer) -> dict[str, Any]:
-    states = {cb.state_key: cb.state_dict() for cb in trainer.callbacks}
-    return {key: state for key, state in states.items() if state}
-
-
-def _add_hyperparameters(
-    content: dict[str, Any], owner: HasHyperparameters, name_key: str, values_key: str
-) -> None:
-    if owner.hparams:
-        content[name_key] = getattr(owner, "_hparams_name", "kwargs")
-        content[values_key] = plain_hyperparameters(dict(owner.hparams))
-
-
 # --- reading ------------------------------------------------------------------------------
-
-
-@contextmanager
-def _fitting(what: str, path: object) -> Iterator[None]:
-    """One sentence for a state that is not what its reader expects."""
-    try:
-        yield
-    except UserError:
-        raise
-    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise CheckpointError(
-            f"{what} in {path} does not fit ({reason}): use what it was saved from, say with --config and its run's config."
-        ) from error
 
 
 def load_weights(trainer: Trainer, content: dict[str, Any], path: Path) -> None:
@@ -157,7 +130,7 @@ def load_weights(trainer: Trainer, content: dict[str, Any], path: Path) -> None:
     module, datamodule = trainer.module, trainer.datamodule
     module.on_load_checkpoint(content)
     check_weights(module, content, path)
-    with _fitting("What module and data module have saved", path):
+    with fitting("What module and data module have saved", path):
         strict = module.strict_loading
         trainer.strategy.load_module_state(module, content["state_dict"], strict)
         if datamodule is not None and type(datamodule).__qualname__ in content:
@@ -165,14 +138,15 @@ def load_weights(trainer: Trainer, content: dict[str, Any], path: Path) -> None:
 
 
 def load_callbacks(trainer: Trainer, content: dict[str, Any]) -> None:
-    """Give every callback the checkpoint, then its own state."""
+    """Give every callback the checkpoint, then each its own state."""
     states = dict(content.get("callbacks", {}))
     for callback in trainer.callbacks:
         callback.on_load_checkpoint(trainer, trainer.module, content)
+    for callback in trainer.callbacks:
         if callback.state_key in states:
-            with _fitting(f"The state of {callback.state_key}", trainer.ckpt_path):
+            with fitting(f"The state of {callback.state_key}", trainer.ckpt_path):
                 callback.load_state_dict(states.pop(callback.state_key))
-    if states:
+    if states and trainer.fitting:
         rank_zero_warn(
             f"The checkpoint holds the state of {', '.join(sorted(states))}, and this run"
             " has no such callback: its state is left out."
@@ -203,7 +177,7 @@ def load_training_state(trainer: Trainer, content: dict[str, Any], path: Path) -
                 f"{path} holds the state of {len(states)} {what}, and this module has"
                 f" {len(found)}: resume with the module that was saved."
             )
-    with _fitting("The state of training", path):
+    with fitting("The state of training", path):
         if state := content.get(type(precision).__qualname__):
             precision.load_state_dict(state)
         _load_loop(trainer, content, path)
@@ -236,7 +210,7 @@ def load_seed(trainer: Trainer, content: dict[str, Any]) -> None:
 
     Before `configure_optimizers`, which may ask for the number of steps: that loads data.
     """
-    with _fitting("The seed", trainer.ckpt_path):
+    with fitting("The seed", trainer.ckpt_path):
         state = dict(content.get("loops", {}).get("fit_loop", {}))
         trainer.engine.seed = int(state.get("seed", trainer.engine.seed))
 
@@ -274,7 +248,7 @@ def resume_epoch(trainer: Trainer) -> Iterator[Any] | None:
     assert loader is not None
     between_epochs = progress.batch == 0 and progress.phase == Phase.BETWEEN
     batches: Iterator[Any] = iter(())
-    with _fitting("The state of the loop", trainer.ckpt_path):
+    with fitting("The state of the loop", trainer.ckpt_path):
         loader.load_state_dict(state["loader"])
         trainer.is_last_batch = state["is_last_batch"]
         trainer.is_stepping = state["is_stepping"]
@@ -287,7 +261,7 @@ def resume_epoch(trainer: Trainer) -> Iterator[Any] | None:
         rank_zero_info("The run had decided to stop when it was saved: it ends soon.")
     if not between_epochs and progress.phase != Phase.EPOCH_DONE:
         batches = loader.iterate(progress.epoch, skip=progress.batch)
-    with _fitting("The state of the loop", trainer.ckpt_path):
+    with fitting("The state of the loop", trainer.ckpt_path):
         _restore_rank(trainer, state)
     return None if between_epochs else batches
 

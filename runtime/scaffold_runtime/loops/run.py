@@ -147,7 +147,7 @@ def _set_up(trainer: Trainer, fn: TrainerFn, ckpt_path: str | None) -> None:
         resume.load_weights(trainer, content, path)
         if fitting:
             resume.load_seed(trainer, content)
-            resume.load_callbacks(trainer, content)
+        resume.load_callbacks(trainer, content)
     engine = trainer.engine
     reduce = engine.all_reduce if trainer.distributed else None
     trainer.train_recorder = MetricRecorder(True, reduce, engine.device)
@@ -266,7 +266,6 @@ def _tear_down(trainer: Trainer, stage: str) -> None:
 def _interrupt(trainer: Trainer, interruption: BaseException) -> None:
     """End a run that was asked to stop, with the code that says by what."""
     rank_zero_info(f"{interruption or 'The run was interrupted.'}")
-    trainer.interrupted = True
     _fail(trainer, interruption)
     code = interruption.exit_code if isinstance(interruption, RunStopped) else 130
     sys.exit(code)

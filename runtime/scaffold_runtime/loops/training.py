@@ -20,6 +20,7 @@ import itertools
 import math
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,7 @@ from scaffold_runtime.module import Module
 from scaffold_runtime.optimization import SchedulerConfig, needs_closure
 from scaffold_runtime.precision import Closure
 from scaffold_runtime.progress import Phase
+from scaffold_runtime.seed import isolated_random_state
 
 if TYPE_CHECKING:
     from scaffold_runtime.trainer import Trainer
@@ -51,22 +53,28 @@ def fit(trainer: Trainer) -> None:
         return
     loading.load_training_data(trainer)
     progress = trainer.progress  # a batch above 0: a resumed run has an epoch to finish
+    ends_epoch = progress.phase == Phase.EPOCH_DONE
+    if ends_epoch:
+        trainer.begin_stage("train")
+        resume_epoch(trainer)
+        finish_epoch(trainer)
     if trainer.num_training_batches == 0 or (not progress.batch and is_done(trainer)):
         resume_epoch(trainer)  # a finished run gets its metrics and random state back
         return
     trainer.enable_validation = loading.can_validate(trainer)
     has_step = is_overridden(trainer.module, "validation_step", Module)
     if has_step != trainer.source.has("validate"):
-        there, missing = "validation_step", "val_dataloader"
-        if not has_step:
-            there, missing = missing, there
+        names = ("validation_step", "val_dataloader")
+        there, missing = names if has_step else names[::-1]
         rank_zero_warn(f"There is a {there} and no {missing}: nothing is validated.")
-    if loading.validates_in_epoch(trainer):
-        trainer.begin_stage("validate")
-        loading.load_validation_data(trainer)
-    trainer.begin_stage("train")
-    trainer.shows_epoch = True
-    trainer.hooks.call("on_train_start")
+    # Between two epochs an uninterrupted run does not start: nothing may be drawn.
+    with isolated_random_state() if ends_epoch else nullcontext():
+        if loading.validates_in_epoch(trainer):
+            trainer.begin_stage("validate")
+            loading.load_validation_data(trainer)
+        trainer.begin_stage("train")
+        trainer.shows_epoch = True
+        trainer.hooks.call("on_train_start")
     epoch = trainer.profiler.wrap(train_epoch, "run_training_epoch")
     while progress.batch or not is_done(trainer):
         epoch(trainer)
@@ -97,27 +105,26 @@ def train_epoch(trainer: Trainer) -> None:
     if progress.phase in (Phase.BATCH_DONE, Phase.VALIDATED):
         trainer.shows_epoch = False
         finish_batch(trainer)
-    if progress.phase != Phase.EPOCH_DONE:
-        batches = trainer.profiler.watch(batches, "train_dataloader_next")
-        train = trainer.profiler.wrap(train_batch, "run_training_batch")
-        for batch, is_last in _with_end(trainer, batches):
-            if (
-                progress.phase == Phase.BATCH_SKIPPED
-                or -1 < trainer.max_steps <= progress.global_step
-                or (trainer.should_stop and trainer.may_stop_early)
-            ):
-                break
-            trainer.is_last_batch = is_last
-            train(trainer, batch, progress.batch)
-            finish_batch(trainer)
-            if (trainer.signals.received or trainer.distributed) and must_stop(trainer):
-                save_and_stop(trainer)
-        trainer.train_loader.finish(batches, progress.batch)
-        progress.phase = Phase.EPOCH_DONE
-        trainer.keep_metrics()
-        trainer.shows_epoch = True
-        hooks.call("on_train_epoch_end")
-        trainer.keep_metrics()
+    batches = trainer.profiler.watch(batches, "train_dataloader_next")
+    train = trainer.profiler.wrap(train_batch, "run_training_batch")
+    for batch, is_last in _with_end(trainer, batches):
+        if (
+            progress.phase == Phase.BATCH_SKIPPED
+            or -1 < trainer.max_steps <= progress.global_step
+            or (trainer.should_stop and trainer.may_stop_early)
+        ):
+            break
+        trainer.is_last_batch = is_last
+        train(trainer, batch, progress.batch)
+        finish_batch(trainer)
+        if (trainer.signals.received or trainer.distributed) and must_stop(trainer):
+            save_and_stop(trainer)
+    trainer.train_loader.finish(batches, progress.batch)
+    progress.phase = Phase.EPOCH_DONE
+    trainer.keep_metrics()
+    trainer.shows_epoch = True
+    hooks.call("on_train_epoch_end")
+    trainer.keep_metrics()
     finish_epoch(trainer)
 
 
@@ -175,7 +182,7 @@ def train_batch(trainer: Trainer, batch: Any, batch_idx: int) -> None:
         step_schedulers(trainer, "step", plateau=False)
         if trainer.is_last_batch:
             step_schedulers(trainer, "epoch", plateau=False)
-    trainer.validation_due = trainer.enable_validation and validation_is_due(trainer)
+    trainer.validation_due = validation_is_due(trainer)
     if table["on_train_batch_end"]:
         hooks.call("on_train_batch_end", outputs, batch, batch_idx)
     recorder.batch = recorder.batch_size = None
@@ -298,22 +305,19 @@ def step_by_closure(
 
 def take_step(trainer: Trainer, optimizer: Optimizer, closure: Closure | None) -> Any:
     """A managed optimizer's step: in manual mode, or from an own `optimizer_step`."""
-    if closure is not None and needs_closure(optimizer):
-
-        def prepared() -> Any:
-            result = closure()
-            before_step(trainer, optimizer)
-            if trainer.check_finite:
-                check_update(trainer, optimizer)
-            return result
-
-        result = trainer.engine.step(optimizer, prepared)
-    else:
+    if closure is None or not needs_closure(optimizer):
         result = closure() if closure is not None else None
+        apply_gradients(trainer, optimizer)
+        return result
+
+    def prepared() -> Any:
+        result = closure()
         before_step(trainer, optimizer)
-        if trainer.check_finite and not check_update(trainer, optimizer):
-            return result
-        trainer.plan.step(optimizer)
+        if trainer.check_finite:
+            check_update(trainer, optimizer)
+        return result
+
+    result = trainer.engine.step(optimizer, prepared)
     trainer.progress.global_step += 1
     return result
 
@@ -321,9 +325,12 @@ def take_step(trainer: Trainer, optimizer: Optimizer, closure: Closure | None) -
 def finish_batch(trainer: Trainer) -> None:
     """What follows a batch's hooks: validation, plateau schedulers, the loggers' x axis."""
     progress = trainer.progress
-    if trainer.validation_due and progress.phase == Phase.BATCH_DONE:
-        crash_point("training.validating")
-        validate_in_fit(trainer)
+    if progress.phase == Phase.BATCH_DONE:
+        if trainer.should_stop and trainer.may_stop_early:  # said by a callback since
+            trainer.validation_due = validation_is_due(trainer)
+        if trainer.validation_due:
+            crash_point("training.validating")
+            validate_in_fit(trainer)
     if progress.phase == Phase.BATCH_SKIPPED:
         return
     if trainer.lr_scheduler_configs:
@@ -362,7 +369,7 @@ def must_stop(trainer: Trainer) -> bool:
 def validation_is_due(trainer: Trainer) -> bool:
     """Whether validation follows the batch that has just been trained on."""
     progress, every = trainer.progress, trainer.check_val_every_n_epoch
-    if not loading.validates_in_epoch(trainer):
+    if not (trainer.enable_validation and loading.validates_in_epoch(trainer)):
         return False
     if trainer.should_stop and trainer.may_stop_early:
         return True

@@ -185,3 +185,28 @@ def test_the_metric_may_be_a_tensor_of_one_element(net, make_trainer):
     callback = EarlyStopping("val_loss")
     make_trainer(callback, max_epochs=1).fit(Shaped())
     assert callback.best_score.shape == ()
+
+
+def test_a_subclass_may_check_at_another_time(net, make_trainer):
+    """As the documentation of Lightning shows it."""
+
+    class AtValidation(EarlyStopping):
+        def on_train_epoch_end(self, trainer, pl_module):
+            pass
+
+        def on_validation_end(self, trainer, pl_module):
+            self._run_early_stopping_check(trainer)
+
+    trainer = make_trainer(AtValidation("val_loss", patience=1), max_epochs=5)
+    trainer.fit(net(values=[1.0, 2.0, 3.0, 4.0, 5.0]))
+    assert trainer.current_epoch == 2
+
+
+def test_a_state_that_is_not_whole_is_refused():
+    with pytest.raises(KeyError, match="wait_count"):
+        EarlyStopping("x").load_state_dict({})
+    older = EarlyStopping("x")
+    state = older.state_dict()
+    del state["stopping_reason"], state["stopping_reason_message"]
+    older.load_state_dict(state)
+    assert older.stopping_reason_message is None

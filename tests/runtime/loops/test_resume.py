@@ -128,3 +128,109 @@ def test_a_wrong_entry_of_an_optimizer_is_one_sentence(value, kept, make_trainer
         L.CheckpointError, match=f"does not fit .*{name} of a parameter"
     ):
         make_trainer(max_epochs=2).fit(model(), ckpt_path=file)
+
+
+class Starts(L.Callback):
+    """Notes the epoch at each start; draws."""
+
+    def __init__(self):
+        self.epochs = []
+
+    def on_train_start(self, trainer, pl_module):
+        self.epochs.append(trainer.current_epoch)
+        self.drawn = torch.rand(1)
+
+    def on_train_end(self, trainer, pl_module):
+        self.epochs.append(trainer.current_epoch)
+
+
+@pytest.fixture
+def saved_at_an_epochs_end(net, make_trainer, tmp_path):
+    checkpoint = L.callbacks.ModelCheckpoint(tmp_path, save_top_k=-1)
+    make_trainer(checkpoint, max_epochs=2).fit(net())
+    return tmp_path / "epoch=0-step=4.ckpt"
+
+
+def test_what_resumes_at_an_epochs_end_starts_in_the_next(
+    saved_at_an_epochs_end, net, make_trainer
+):
+    starts = Starts()
+    make_trainer(starts, max_epochs=3).fit(net(), ckpt_path=saved_at_an_epochs_end)
+    assert starts.epochs == [1, 3]
+
+
+def test_a_run_that_is_finished_does_not_start_again(
+    saved_at_an_epochs_end, net, make_trainer
+):
+    starts, trainer = Starts(), make_trainer(max_epochs=1)
+    trainer.callbacks.append(starts)
+    trainer.fit(net(), ckpt_path=saved_at_an_epochs_end)
+    assert (starts.epochs, trainer.current_epoch) == ([], 1)
+    assert "val_loss" in trainer.callback_metrics
+
+
+def test_what_is_drawn_when_a_resumed_run_starts_leaves_no_trace(
+    saved_at_an_epochs_end, net, make_trainer
+):
+    class Drawing(net):
+        def on_train_epoch_end(self):
+            self.drawn = torch.rand(1)
+
+    found = []
+    for callbacks in ([], [Starts()]):
+        model, trainer = Drawing(), make_trainer(*callbacks, max_epochs=2)
+        trainer.fit(model, ckpt_path=saved_at_an_epochs_end)
+        found.append(model.drawn)
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("door", ["validate", "test", "predict"])
+def test_callbacks_get_their_state_outside_of_fit_too(
+    door, net, make_trainer, tmp_path
+):
+    class Loading(Keeping):
+        seen = None
+
+        def on_load_checkpoint(self, trainer, pl_module, checkpoint):
+            self.seen = checkpoint["global_step"], self.state
+
+    trainer = make_trainer(Loading("mean 5"), max_epochs=1)
+    trainer.callbacks[0].state = {"mean": 5}
+    trainer.fit(net())
+    trainer.save_checkpoint(tmp_path / "x.ckpt")
+    callback = Loading({})
+    getattr(make_trainer(callback), door)(net(), ckpt_path=tmp_path / "x.ckpt")
+    assert callback.state == {"mean": 5}
+    assert callback.seen == (4, {}), "the whole checkpoint comes first"
+    getattr(make_trainer(), door)(net(), ckpt_path=tmp_path / "x.ckpt")
+
+
+def test_all_callbacks_see_the_checkpoint_before_any_gets_its_state(
+    net, make_trainer, tmp_path
+):
+    order = []
+
+    class Noting(L.Callback):
+        def __init__(self, name):
+            self.name = name
+
+        @property
+        def state_key(self):
+            return self.name
+
+        def state_dict(self):
+            return {"x": 1}
+
+        def on_load_checkpoint(self, trainer, pl_module, checkpoint):
+            order.append(f"{self.name} sees")
+
+        def load_state_dict(self, state_dict):
+            order.append(f"{self.name} loads")
+
+    trainer = make_trainer(Noting("a"), Noting("b"), max_epochs=1)
+    trainer.fit(net())
+    trainer.save_checkpoint(tmp_path / "x.ckpt")
+    make_trainer(Noting("a"), Noting("b"), max_epochs=2).fit(
+        net(), ckpt_path=tmp_path / "x.ckpt"
+    )
+    assert order == ["a sees", "b sees", "a loads", "b loads"]

@@ -251,3 +251,18 @@ def test_an_epoch_that_an_error_cut_short_begins_anew(make_trainer):
     model.fails, model.seen = False, []
     trainer.fit(model)
     assert model.seen == [0, 1, 2, 3]
+
+
+def test_a_callback_that_ends_the_fit_brings_one_last_validation(net, make_trainer):
+    """`should_stop` is read after the batch's hooks, as in training_step."""
+
+    class Stops(L.Callback):
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            trainer.should_stop |= batch_idx == 1
+
+    model, trainer = net(), make_trainer(Stops(), max_epochs=3)
+    trainer.fit(model)
+    assert (trainer.global_step, model.validations) == (2, 1)
+    model, trainer = net(), make_trainer(Stops(), max_epochs=3, min_epochs=2)
+    trainer.fit(model)
+    assert model.validations == 2, "one in each epoch, and none before the second"

@@ -16,7 +16,6 @@ from scaffold_runtime.callbacks.progress.display import LineDisplay
 from scaffold_runtime.callbacks.progress.layout import GAP, Task, arrange
 from scaffold_runtime.callbacks.progress.progress_bar import ProgressBar
 from scaffold_runtime.errors import MisconfigurationError
-from scaffold_runtime.progress import Phase
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -171,8 +170,7 @@ class RichProgressBar(ProgressBar):
 
     def on_train_start(self, trainer: Trainer, pl_module: Module) -> None:
         """Go on with the epoch of a run that is resumed in the middle of it."""
-        progress = trainer.progress
-        if progress.batch and progress.phase != Phase.EPOCH_DONE:
+        if trainer.progress.batch:
             self.on_train_epoch_start(trainer, pl_module)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: Module) -> None:
