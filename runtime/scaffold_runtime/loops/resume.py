@@ -44,7 +44,8 @@ def collect(trainer: Trainer, weights_only: bool = False) -> dict[str, Any]:
         "loops": {"fit_loop": _loop_state(trainer)},
     }
     if not weights_only:
-        content["callbacks"] = _callback_states(trainer)
+        states = {cb.state_key: cb.state_dict() for cb in trainer.callbacks}
+        content["callbacks"] = {key: state for key, state in states.items() if state}
         content["optimizer_states"] = [
             strategy.full_state(optimizer.state_dict())
             for optimizer in trainer.optimizers
@@ -114,11 +115,6 @@ def rank_state(trainer: Trainer) -> dict[str, Any]:
             and not (trainer.is_stepping and trainer.module.automatic_optimization)
         },
     }
-
-
-def _callback_states(trainer: Trainer) -> dict[str, Any]:
-    states = {cb.state_key: cb.state_dict() for cb in trainer.callbacks}
-    return {key: state for key, state in states.items() if state}
 
 
 def _add_hyperparameters(
