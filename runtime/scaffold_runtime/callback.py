@@ -20,8 +20,11 @@ class Callback:
     Attributes:
         after_module: its `on_train_epoch_end` runs after the module's own.
         runs_last: it runs after every callback that does not say the same.
+        log, log_dict: those of the module, while a run lasts.
     """
 
+    log: Any
+    log_dict: Any
     after_module: ClassVar[bool] = False
     runs_last: ClassVar[bool] = False
 
@@ -105,7 +108,7 @@ class Callback:
         """Called before gradients are clipped and applied."""
 
     def on_validation_start(self, trainer: Trainer, pl_module: Module) -> None:
-        """Called before the first validation batch of a run."""
+        """Called before the first batch of a validation, and so for the other two."""
 
     def on_validation_end(self, trainer: Trainer, pl_module: Module) -> None:
         """Called after the last validation batch of a run."""
@@ -141,29 +144,10 @@ class Callback:
 
     on_test_batch_end = on_predict_batch_end = on_validation_batch_end
 
-    def on_test_start(self, trainer: Trainer, pl_module: Module) -> None:
-        """Called before the first test batch of a run."""
-
-    def on_test_end(self, trainer: Trainer, pl_module: Module) -> None:
-        """Called after the last test batch of a run."""
-
-    def on_test_epoch_start(self, trainer: Trainer, pl_module: Module) -> None:
-        """Called when the test loaders are ready."""
-
-    def on_test_epoch_end(self, trainer: Trainer, pl_module: Module) -> None:
-        """Called when all test batches are done, metrics not yet reduced."""
-
-    def on_predict_start(self, trainer: Trainer, pl_module: Module) -> None:
-        """Called before the first predict batch of a run."""
-
-    def on_predict_end(self, trainer: Trainer, pl_module: Module) -> None:
-        """Called after the last predict batch of a run."""
-
-    def on_predict_epoch_start(self, trainer: Trainer, pl_module: Module) -> None:
-        """Called when the predict loaders are ready."""
-
-    def on_predict_epoch_end(self, trainer: Trainer, pl_module: Module) -> None:
-        """Called when all predict batches are done, metrics not yet reduced."""
+    on_test_start = on_predict_start = on_validation_start
+    on_test_end = on_predict_end = on_validation_end
+    on_test_epoch_start = on_predict_epoch_start = on_validation_epoch_start
+    on_test_epoch_end = on_predict_epoch_end = on_validation_epoch_end
 
     def on_exception(
         self, trainer: Trainer, pl_module: Module, exception: BaseException

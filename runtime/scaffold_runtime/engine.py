@@ -79,7 +79,10 @@ class Engine:
                 f"strategy={strategy!r} runs in one process, and {self.world_size} were"
                 " asked for: use strategy='ddp', or devices=1."
             )
-        self.device = self._own_device()
+        self.device = torch.device(self.accelerator)
+        if self.accelerator == "cuda":
+            local = min(self.place.local_rank, len(self.device_ids) - 1)
+            self.device = torch.device("cuda", self.device_ids[local])
         self.seed = 0
         self._connected = False
         ranks = self.strategy
@@ -97,12 +100,6 @@ class Engine:
                 f" machine, and devices={devices!r} asks for {len(self.device_ids)}: make"
                 " them equal, or leave devices at 'auto'."
             )
-
-    def _own_device(self) -> torch.device:
-        if self.accelerator != "cuda":
-            return torch.device(self.accelerator)
-        local = min(self.place.local_rank, len(self.device_ids) - 1)
-        return torch.device("cuda", self.device_ids[local])
 
     @property
     def rank(self) -> int:
@@ -290,14 +287,14 @@ def choose_devices(
     """Indices of the devices that a Trainer's argument names.
 
     Args:
-        devices: a number, `auto`, -1 for all, a list of indices, or `"0,1"`.
+        devices: a number, `auto`, -1 for all GPUs, a list of indices, or `"0,1"`.
         accelerator: `cpu`, `cuda` or `mps`.
 
     Raises:
         MisconfigurationError: there are not so many, or the form is unknown.
     """
     available = torch.cuda.device_count() if accelerator == "cuda" else 1
-    if devices in ("auto", None, -1, "-1"):
+    if devices in ("auto", None) or (accelerator != "cpu" and devices in (-1, "-1")):
         return list(range(available))
     text, chosen = str(devices), []
     if isinstance(devices, (list, tuple)):

@@ -106,15 +106,15 @@ def _choose(
                 f" it has {', '.join(arguments)}."
             )
         return {name: arguments[name] for name in chosen}, "kwargs"
-    if len(chosen) > 1:
-        raise MisconfigurationError(
-            "save_hyperparameters takes names of arguments or one object, and got several"
-            " objects: put them in one dict."
-        )
-    whole = chosen[0]
+    whole = {} if chosen[0] is None else chosen[0]
     names = [name for name, value in arguments.items() if value is whole]
-    values = dict(whole if isinstance(whole, Mapping) else vars(whole))
-    return values, names[0] if names else "kwargs"
+    values = whole if isinstance(whole, Mapping) else getattr(whole, "__dict__", None)
+    if len(chosen) > 1 or not isinstance(values, Mapping):
+        raise MisconfigurationError(
+            "save_hyperparameters takes names of arguments, or one object with values of"
+            f" its own, and got {chosen}: put them in one dict."
+        )
+    return dict(values), names[0] if names else "kwargs"
 
 
 def _arguments_of_init(owner: object, frame: types.FrameType | None) -> dict[str, Any]:
@@ -126,11 +126,12 @@ def _arguments_of_init(owner: object, frame: types.FrameType | None) -> dict[str
     while frame is not None:
         values = inspect.getargvalues(frame)
         is_init = frame.f_code.co_name == "__init__" and values.args
-        if not is_init or values.locals.get(values.args[0]) is not owner:
+        if is_init and values.locals.get(values.args[0]) is owner:
+            found.update({name: values.locals[name] for name in values.args[1:]})
+            if values.keywords:
+                found.update(values.locals[values.keywords])
+        elif found:
             break
-        found.update({name: values.locals[name] for name in values.args[1:]})
-        if values.keywords:
-            found.update(values.locals[values.keywords])
         frame = frame.f_back
     return found
 

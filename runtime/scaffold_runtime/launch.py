@@ -252,26 +252,34 @@ def _exit_code(codes: list[int]) -> int:
     return by_itself[0] if by_itself else 128 + signals[0]
 
 
-def rank_zero_only(function: Callable[P, R]) -> Callable[P, R | None]:
-    """Let a function run on rank 0; on other ranks it returns None."""
+def rank_zero_only(
+    function: Callable[P, R], default: R | None = None
+) -> Callable[P, R | None]:
+    """Let a function run on rank 0, which is `rank_zero_only.rank`; else give `default`."""
 
     @functools.wraps(function)
     def on_rank_zero(*args: P.args, **kwargs: P.kwargs) -> R | None:
-        return function(*args, **kwargs) if global_rank() == 0 else None
+        is_zero = rank_zero_only.rank == 0  # type: ignore[attr-defined]
+        return function(*args, **kwargs) if is_zero else default
 
     return on_rank_zero
 
 
-@rank_zero_only
-def rank_zero_info(message: str) -> None:
-    """Say something once, on rank 0, through the logger `scaffold_runtime`."""
-    log.info(message)
+rank_zero_only.rank = global_rank()  # type: ignore[attr-defined]
+# What is said once, through the logger `scaffold_runtime`.
+rank_zero_debug = rank_zero_only(log.debug)
+rank_zero_info = rank_zero_only(log.info)
 
 
 @rank_zero_only
-def rank_zero_warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn once, on rank 0, at the line outside this package that led here."""
-    warnings.warn(message, category, stacklevel=_level_of_caller())
+def rank_zero_warn(
+    message: str, stacklevel: int = 0, category: type[Warning] = UserWarning
+) -> None:
+    """Warn once, on rank 0, by default at the line outside this package that led here."""
+    warnings.warn(message, category, stacklevel=stacklevel or _level_of_caller())
+
+
+rank_zero_deprecation = functools.partial(rank_zero_warn, category=DeprecationWarning)
 
 
 def _level_of_caller() -> int:

@@ -56,7 +56,6 @@ _IN_A_TRAINING_STEP = (
     "optimizer_step",
     "on_before_optimizer_step",
     "configure_gradient_clipping",
-    "lr_scheduler_step",
     "on_train_batch_end",
 )
 _IN_AN_EVALUATION_STEP = ("on_{}_batch_start", "{}_step", "on_{}_batch_end")
@@ -219,9 +218,13 @@ class MetricRecorder:
                     self.batch_size = find_batch_size(self.batch)
                 batch_size = self.batch_size
             scalar = self._as_scalar(name, value, arguments.enable_graph)
-            entry.update(scalar, batch_size or 1)
-        else:
+            entry.update(scalar, 1 if batch_size is None else batch_size)
+        elif _is_metric(value):
             entry.update_metric(value)
+        else:
+            raise MisconfigurationError(
+                f"{self.hook} logged {name!r} as a metric before, and as a number now."
+            )
 
     def _renew_arguments(self, entry: Entry, arguments: LogArguments) -> None:
         """A checkpoint keeps a reduction by its name, and nothing else may differ."""
@@ -370,7 +373,9 @@ class MetricRecorder:
 
 def _reduction(name: str, reduce_fx: Any) -> str:
     try:
-        return _REDUCTIONS[reduce_fx]
+        return _REDUCTIONS[
+            reduce_fx.lower() if isinstance(reduce_fx, str) else reduce_fx
+        ]
     except (KeyError, TypeError):
         raise MisconfigurationError(
             f"self.log({name!r}, reduce_fx={reduce_fx!r}) is not supported: choose mean,"

@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from scaffold_runtime.trainer import Trainer
 
 
+def _of_trainer(doc: str, name: str, outside: Any) -> Any:
+    """A property of the trainer that the module has too, `outside` where it has none."""
+    return property(lambda self: getattr(self._trainer, name, outside), doc=doc)
+
+
 class Module(DataHooks, HasHyperparameters, nn.Module):
     """A `torch.nn.Module` that a `Trainer` can train.
 
@@ -87,35 +92,12 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
         """The module is on a CUDA device."""
         return self.device.type == "cuda"
 
-    @property
-    def current_epoch(self) -> int:
-        """Index of the epoch being trained, 0 outside a run."""
-        return self._trainer.current_epoch if self._trainer else 0
-
-    @property
-    def global_step(self) -> int:
-        """Optimizer steps taken, 0 outside a run."""
-        return self._trainer.global_step if self._trainer else 0
-
-    @property
-    def global_rank(self) -> int:
-        """Index of this process among all."""
-        return self._trainer.global_rank if self._trainer else 0
-
-    @property
-    def local_rank(self) -> int:
-        """Index of this process on its machine."""
-        return self._trainer.local_rank if self._trainer else 0
-
-    @property
-    def logger(self) -> Any:
-        """The first logger of the run, or None."""
-        return self._trainer.logger if self._trainer else None
-
-    @property
-    def loggers(self) -> list[Any]:
-        """All loggers of the run."""
-        return self._trainer.loggers if self._trainer else []
+    current_epoch = _of_trainer("Index of the epoch being trained.", "current_epoch", 0)
+    global_step = _of_trainer("Optimizer steps taken.", "global_step", 0)
+    global_rank = _of_trainer("Index of this process among all.", "global_rank", 0)
+    local_rank = _of_trainer("Index among this machine's processes.", "local_rank", 0)
+    logger = _of_trainer("The first logger of the run.", "logger", None)
+    loggers = _of_trainer("All loggers of the run.", "loggers", [])
 
     # --- logging ----------------------------------------------------------------------
 
@@ -230,9 +212,6 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
 
         Returns a tensor, a dict with `loss`, or None to skip the batch.
         """
-        raise MisconfigurationError(
-            f"{type(self).__name__} has no training_step: define it to call fit."
-        )
 
     def validation_step(self, *args: Any, **kwargs: Any) -> Any:
         """Work on a validation batch: `(batch, batch_idx, dataloader_idx=0)`."""
@@ -250,9 +229,6 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
         Returns an optimizer, a list of them, ([optimizers], [schedulers]), a dict with
         `optimizer` and `lr_scheduler`, or None.
         """
-        raise MisconfigurationError(
-            f"{type(self).__name__} has no configure_optimizers: define it to call fit."
-        )
 
     def configure_model(self) -> None:
         """Build layers late, when the strategy is known; must be safe to call twice."""

@@ -11,9 +11,9 @@ from typing import Any
 
 from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 
-from scaffold_runtime.errors import MisconfigurationError
+from scaffold_runtime.errors import MisconfigurationError, WrongTypeError
 from scaffold_runtime.launch import rank_zero_warn
 
 
@@ -60,18 +60,21 @@ class ManagedOptimizer:
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Take a step; the closure, where given, runs the forward and backward pass first."""
+        if closure is not None and not callable(closure):
+            raise WrongTypeError(
+                f"optimizer.step takes a closure, and got a {type(closure).__name__}."
+            )
         return self._step(self.optimizer, closure)
 
     @contextmanager
     def toggle_model(self, sync_grad: bool = True) -> Iterator[None]:
         """Inside, only this optimizer's parameters need gradients."""
-        set_gradient_sync = self._module.trainer.strategy.set_gradient_sync
-        with self._module.toggled_optimizer(self):
-            set_gradient_sync(sync_grad)
-            try:
-                yield
-            finally:
-                set_gradient_sync(True)
+        engine = self._module.trainer.engine
+        with (
+            self._module.toggled_optimizer(self),
+            engine.no_backward_sync(not sync_grad),
+        ):
+            yield
 
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
@@ -88,7 +91,7 @@ class ManagedOptimizer:
 
 
 def parse_optimizers(
-    returned: Any, automatic: bool = True
+    returned: Any, automatic: bool = True, own_stepping: bool = False
 ) -> tuple[list[Optimizer], list[SchedulerConfig]]:
     """Bring every documented form of `configure_optimizers` into two lists.
 
@@ -96,12 +99,15 @@ def parse_optimizers(
         returned: an optimizer, a list of them, two lists, a dict with `optimizer` and
             `lr_scheduler`, a tuple of such dicts, or None.
         automatic: the module is optimized automatically.
+        own_stepping: it steps its schedulers by its own `lr_scheduler_step`.
 
     Raises:
         MisconfigurationError: the form is unknown, or a scheduler's dict is wrong.
     """
-    if returned is None:
-        rank_zero_warn("configure_optimizers returned None: nothing will be optimized.")
+    if not returned:
+        rank_zero_warn(
+            f"configure_optimizers returned {returned}: nothing is optimized."
+        )
         return [], []
     optimizers, schedulers, monitor = _split(returned)
     for optimizer in optimizers:
@@ -117,7 +123,7 @@ def parse_optimizers(
         )
     configs = [_make_config(item, monitor) for item in schedulers]
     for config in configs:
-        _check_config(config, optimizers, automatic)
+        _check_config(config, optimizers, automatic, own_stepping)
     return optimizers, configs
 
 
@@ -129,10 +135,10 @@ def _split(returned: Any) -> tuple[list[Any], list[Any], str | None]:
         _check_keys(returned, {"optimizer", "lr_scheduler", "monitor"})
         scheduler = returned.get("lr_scheduler")
         schedulers = [scheduler] if scheduler else []
-        return [returned["optimizer"]], schedulers, returned.get("monitor")
+        return [returned.get("optimizer")], schedulers, returned.get("monitor")
     items = list(returned) if isinstance(returned, Sequence) else []
-    if len(items) == 2 and all(isinstance(item, list) for item in items):
-        return items[0], items[1], None
+    if len(items) == 2 and isinstance(items[0], list):
+        return items[0], items[1] if isinstance(items[1], list) else [items[1]], None
     if items and all(isinstance(item, Mapping) for item in items):
         optimizers, schedulers, _ = zip(*map(_split, items), strict=True)
         return list(chain(*optimizers)), list(chain(*schedulers)), None
@@ -169,26 +175,33 @@ def _make_config(item: Any, monitor: str | None) -> SchedulerConfig:
 
 
 def _check_config(
-    config: SchedulerConfig, optimizers: list[Optimizer], automatic: bool
+    config: SchedulerConfig, optimizers: list[Optimizer], automatic: bool, own: bool
 ) -> None:
-    """In manual mode the user steps: only the optimizer matters."""
-    name, own = type(config.scheduler).__name__, config.optimizer
-    if isinstance(own, Optimizer) and own not in optimizers:
-        raise MisconfigurationError(
-            f"{name} drives an optimizer that configure_optimizers did not return."
+    """In manual mode the user steps: only the optimizer and the state matter."""
+    scheduler, driven, wrong = config.scheduler, config.optimizer, ""
+    if not hasattr(scheduler, "load_state_dict"):
+        raise WrongTypeError(
+            f"configure_optimizers returned a {type(scheduler).__name__} where a scheduler"
+            " belongs, which has state_dict and load_state_dict."
         )
-    if not automatic:
+    if isinstance(driven, Optimizer) and driven not in optimizers:
+        wrong = "drives an optimizer that configure_optimizers did not return"
+    elif not automatic:
         return
-    if config.interval not in ("epoch", "step"):
-        raise MisconfigurationError(
-            f"The interval of {name} is {config.interval!r}: it must be 'epoch' or 'step'."
+    elif not (isinstance(scheduler, LRScheduler) or own):
+        wrong = "is no scheduler of torch: override lr_scheduler_step, which steps it"
+    elif config.interval not in ("epoch", "step"):
+        wrong = f"has the interval {config.interval!r}: use 'epoch' or 'step'"
+    elif not isinstance(config.frequency, int) or config.frequency < 1:
+        wrong = f"has the frequency {config.frequency!r}: use a whole number from 1"
+    elif config.reduce_on_plateau and config.monitor is None:
+        wrong = (
+            "needs a metric: add monitor='val_loss', or another name that you log, to the"
+            " dict that configure_optimizers returns"
         )
-    if config.reduce_on_plateau and config.monitor is None:
-        raise MisconfigurationError(
-            f"{name} needs a metric: add monitor='val_loss', or another name that you log,"
-            " to the dict that configure_optimizers returns."
-        )
-    if config.interval == "epoch" and isinstance(config.scheduler, OneCycleLR):
+    if wrong:
+        raise MisconfigurationError(f"{type(scheduler).__name__} {wrong}.")
+    if config.interval == "epoch" and isinstance(scheduler, OneCycleLR):
         rank_zero_warn(
             "OneCycleLR counts steps: interval='epoch' is seldom what is meant."
         )

@@ -8,7 +8,7 @@ import os
 import random
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -39,12 +39,7 @@ def seed_everything(
     Raises:
         MisconfigurationError: the seed is out of range.
     """
-    if seed is None:
-        seed = _seed_in_environment() or 0
-    if not 0 <= seed <= MAX_SEED:
-        raise MisconfigurationError(
-            f"The seed must be from 0 to {MAX_SEED}, and {seed} is not: choose another."
-        )
+    seed = run_seed(otherwise=0) if seed is None else _checked(seed)
     if verbose:
         rank_zero_info(f"Seed set to {seed}")
     os.environ[SEED_VARIABLE] = str(seed)
@@ -53,23 +48,20 @@ def seed_everything(
     return seed
 
 
-def _seed_in_environment() -> int | None:
-    text = os.environ.get(SEED_VARIABLE)
-    if text is None:
-        return None
-    try:
-        return int(text)
-    except ValueError:
-        raise MisconfigurationError(
-            f"The environment variable {SEED_VARIABLE} must be a whole number, and it is"
-            f" {text!r}: set it to one, or unset it."
-        ) from None
+def _checked(seed: Any) -> int:
+    with suppress(TypeError, ValueError):
+        if 0 <= int(seed) <= MAX_SEED:
+            return int(seed)
+    raise MisconfigurationError(
+        f"The seed, or the environment variable {SEED_VARIABLE}, must be a whole number"
+        f" from 0 to {MAX_SEED}, and it is {seed!r}: choose another."
+    )
 
 
-def run_seed() -> int:
-    """The seed of `seed_everything`, or a fresh one that changes from run to run."""
-    seed = _seed_in_environment()
-    return int.from_bytes(os.urandom(4), "little") if seed is None else seed
+def run_seed(otherwise: int | None = None) -> int:
+    """The seed of `seed_everything`; else a fresh one that changes from run to run."""
+    fresh = int.from_bytes(os.urandom(4), "little") if otherwise is None else otherwise
+    return _checked(os.environ.get(SEED_VARIABLE, fresh))
 
 
 def seed_generators(seed: int) -> None:

@@ -47,18 +47,19 @@ from scaffold_runtime.loops.step_plan import StepPlan
 from scaffold_runtime.metrics import MetricRecorder, Metrics
 from scaffold_runtime.module import Module
 from scaffold_runtime.optimization import ManagedOptimizer, SchedulerConfig
+from scaffold_runtime.precision import default_dtype
 from scaffold_runtime.profilers import Profiler, make_profiler
-from scaffold_runtime.progress import (
-    FitProgress,
-    TrainerFn,
-    TrainerState,
-    TrainerStatus,
-)
+from scaffold_runtime.progress import FitProgress, TrainerFn, TrainerState
 from scaffold_runtime.stops import StopSignals
 from scaffold_runtime.strategies import Strategy
 
 DEFAULT_EPOCHS = 1000
 LOG_FOLDER = "lightning_logs"
+
+
+def _in_stage(doc: str, *stages: str) -> Any:
+    """A property that says whether one of the stages runs now."""
+    return property(lambda self: self.state.stage in stages, doc=doc)
 
 
 class Trainer:
@@ -183,8 +184,6 @@ class Trainer:
         _refuse_if(plugins, "plugins=... is not supported: use precision or strategy.")
         _refuse_if(model_registry, "model_registry=... is not supported: use paths.")
         self.barebones = barebones
-        self.engine = Engine(accelerator, strategy, devices, num_nodes, precision)
-        self._take_place()
         self.default_root_dir = os.fspath(default_root_dir or os.getcwd())
         self.fast_dev_run: int = fast_dev_run
         self.max_epochs, self.min_epochs = max_epochs, min_epochs
@@ -203,7 +202,7 @@ class Trainer:
         self.accumulate_grad_batches = accumulate_grad_batches
         self.gradient_clip_val = gradient_clip_val
         algorithm = gradient_clip_algorithm
-        self.gradient_clip_algorithm = algorithm.lower() if algorithm else None
+        self.gradient_clip_algorithm = str(algorithm).lower() if algorithm else None
         self.inference_mode = inference_mode
         self.use_distributed_sampler = use_distributed_sampler
         self.profiler = make_profiler(profiler)
@@ -212,7 +211,10 @@ class Trainer:
         self.reload_dataloaders_every_n_epochs = reload_dataloaders_every_n_epochs
         self.enable_autolog_hparams = enable_autolog_hparams
         self.check_finite, self.on_nonfinite = check_finite, on_nonfinite
+        self.num_nodes = num_nodes
         self._check_arguments()
+        self.engine = Engine(accelerator, strategy, devices, num_nodes, precision)
+        self._take_place()
         self._apply_trial_run()
         _set_backends(deterministic, benchmark)
         self.loggers = self._make_loggers(logger)
@@ -230,7 +232,7 @@ class Trainer:
         """What the engine knows, at hand for loops, modules and callbacks."""
         engine, place = self.engine, self.engine.place
         self.strategy, self.precision = engine.strategy, engine.precision.name
-        self.world_size, self.num_nodes = engine.world_size, engine.num_nodes
+        self.world_size = engine.world_size
         self.distributed = engine.world_size > 1
         self.device_ids, self.num_devices = engine.device_ids, len(engine.device_ids)
         self.global_rank, self.local_rank = place.rank, place.local_rank
@@ -307,7 +309,7 @@ class Trainer:
         if given is None or given is True:
             given = CSVLogger(self.default_root_dir, name=LOG_FOLDER)
         loggers = _listed("logger", given or [], Logger)
-        return [DummyLogger() for _ in loggers] if self.fast_dev_run else loggers
+        return [DummyLogger()] if loggers and self.fast_dev_run else loggers
 
     def _make_callbacks(
         self,
@@ -328,8 +330,7 @@ class Trainer:
                 and (has_one and enabled is False and not self.fast_dev_run),
                 f"{argument}=False, and a {default.__name__} is among the callbacks.",
             )
-            needless = kind is Checkpoint and self.fast_dev_run
-            if not has_one and enabled is not False and not needless:
+            if not has_one and enabled is not False:
                 listed.append(default())
         bars = [callback for callback in listed if isinstance(callback, ProgressBar)]
         _refuse_if(len(bars) > 1, "There are two progress bars: drop one of them.")
@@ -520,13 +521,8 @@ class Trainer:
             MisconfigurationError: `empty_init` is True.
         """
         _refuse_if(empty_init, "empty_init is not supported: use torch.device('meta').")
-        before = torch.get_default_dtype()
-        torch.set_default_dtype(self.engine.precision.dtype)
-        try:
-            with self.engine.device:
-                yield
-        finally:
-            torch.set_default_dtype(before)
+        with default_dtype(self.engine.precision.dtype), self.engine.device:
+            yield
 
     def print(self, *args: Any, **kwargs: Any) -> None:
         """Print on rank 0, without tearing the progress bar."""
@@ -708,6 +704,8 @@ class Trainer:
     def estimated_stepping_batches(self) -> int | float:
         """Optimizer steps that the whole fit will take; loads the training data.
 
+        Without an end it is infinite; where the data's length is unknown, `max_steps`.
+
         Raises:
             MisconfigurationError: the accumulation changes from epoch to epoch.
         """
@@ -718,56 +716,31 @@ class Trainer:
         limit = math.inf if self.max_steps == -1 else self.max_steps
         if self.max_epochs == -1:
             return limit
-        loading.load_training_data(self)
+        if self.source is not None:
+            loading.load_training_data(self)
         if self.num_training_batches == math.inf:
-            return limit
+            return self.max_steps
         steps = math.ceil(self.num_training_batches / self.accumulate_grad_batches)
         return min(steps * max(self.max_epochs or 0, 1), limit)
-
-    @property
-    def interrupted(self) -> bool:
-        """The last run ended by an exception, Ctrl-C or a signal."""
-        return self.state.status is TrainerStatus.INTERRUPTED
-
-    @property
-    def stage(self) -> str | None:
-        """The stage that runs now."""
-        return self.state.stage
 
     @property
     def fitting(self) -> bool:
         """`fit` was called."""
         return self.state.fn is TrainerFn.FITTING
 
-    @property
-    def training(self) -> bool:
-        """The training loop runs."""
-        return self.stage == "train"
+    training = _in_stage("The training loop runs.", "train")
+    validating = _in_stage("Validation runs, on its own or within fit.", "validate")
+    testing = _in_stage("The test loop runs.", "test")
+    predicting = _in_stage("Prediction runs.", "predict")
+    sanity_checking = _in_stage("The sanity check runs.", "sanity_check")
+    evaluating = _in_stage(
+        "Metrics are looked for.", "validate", "test", "sanity_check"
+    )
 
     @property
-    def validating(self) -> bool:
-        """Validation runs, on its own or within fit."""
-        return self.stage == "validate"
-
-    @property
-    def testing(self) -> bool:
-        """The test loop runs."""
-        return self.stage == "test"
-
-    @property
-    def predicting(self) -> bool:
-        """Prediction runs."""
-        return self.stage == "predict"
-
-    @property
-    def sanity_checking(self) -> bool:
-        """The sanity check runs."""
-        return self.stage == "sanity_check"
-
-    @property
-    def evaluating(self) -> bool:
-        """`validate` or `test` runs, or a validation within fit."""
-        return self.stage in ("validate", "test", "sanity_check")
+    def interrupted(self) -> bool:
+        """The run ended by a signal or another exception."""
+        return self.state.stopped and not self.state.finished
 
     @property
     def received_sigterm(self) -> bool:
@@ -851,6 +824,7 @@ _LEAST = {
     "reload_dataloaders_every_n_epochs": 0,
     "accumulate_grad_batches": 1,
     "check_val_every_n_epoch": 1,
+    "num_nodes": 1,
 }
 _MAY_BE_NONE = "max_epochs", "min_epochs", "min_steps", "check_val_every_n_epoch"
 _OFF_IN_BAREBONES = (

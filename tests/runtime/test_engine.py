@@ -98,7 +98,7 @@ def test_other_accelerators_are_refused_by_name(name):
 
 @pytest.mark.parametrize(
     ("devices", "chosen"),
-    [("auto", [0]), (None, [0]), (-1, [0]), (3, [0, 1, 2]), ("2", [0, 1]), ([0], [0])],
+    [("auto", [0]), (None, [0]), (3, [0, 1, 2]), ("2", [0, 1]), ([0], [0])],
 )
 def test_devices_of_the_cpu_are_processes(devices, chosen):
     assert choose_devices(devices, "cpu") == chosen

@@ -128,3 +128,29 @@ def test_loggers_get_them_unless_told_not_to(net, make_trainer, tmp_path):
         assert (
             "width: 4" in written.read_text() if written.exists() else False
         ) is logger
+
+
+def test_they_may_be_saved_by_a_method_that_init_calls():
+    class Own(L.LightningModule):
+        def __init__(self, width=2):
+            super().__init__()
+            self.keep()
+
+        def keep(self):
+            self.save_hyperparameters()
+
+    assert dict(Own(width=5).hparams) == {"width": 5}
+
+
+def test_a_config_that_is_none_holds_nothing():
+    module = L.LightningModule()
+    module.save_hyperparameters(None)
+    assert dict(module.hparams) == {}
+
+
+@pytest.mark.parametrize("given", [(3,), (0.5,), ([1, 2],), (3.14, {"a": 1})])
+def test_an_object_without_named_values_is_refused(given):
+    with pytest.raises(
+        L.MisconfigurationError, match="names of arguments, or one object"
+    ):
+        L.LightningModule().save_hyperparameters(*given)

@@ -1,6 +1,7 @@
 """Where a process stands, and who starts the others."""
 
 import logging
+import os
 import subprocess
 import sys
 import warnings
@@ -11,6 +12,8 @@ import pytest
 import scaffold_runtime as L
 from scaffold_runtime.launch import (
     ProcessPlace,
+    rank_zero_debug,
+    rank_zero_deprecation,
     rank_zero_info,
     rank_zero_only,
     rank_zero_warn,
@@ -66,18 +69,40 @@ def test_a_slurm_job_without_srun_is_one_process(environment):
     assert read_place() == ProcessPlace()
 
 
-def test_only_rank_zero_speaks(environment, caplog):
-    caplog.set_level(logging.INFO)
-    environment(RANK="1", WORLD_SIZE="2")
+def test_only_rank_zero_speaks(monkeypatch, caplog):
+    caplog.set_level(logging.DEBUG)
+    assert rank_zero_only.rank == 0
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         rank_zero_warn("hidden")
+        rank_zero_deprecation("hidden")
     rank_zero_info("hidden")
     assert rank_zero_only(lambda: "done")() is None
-    environment(RANK="0")
-    rank_zero_info("said")
-    assert rank_zero_only(lambda: "done")() == "done"
-    assert [record.getMessage() for record in caplog.records] == ["said"]
+    assert rank_zero_only(lambda: "done", default="left")() == "left"
+    monkeypatch.setattr(rank_zero_only, "rank", 0)
+    rank_zero_info("said %s", "once")
+    rank_zero_debug("quietly")
+    assert rank_zero_only(lambda: "done", default="left")() == "done"
+    said = [record.getMessage() for record in caplog.records]
+    assert said[:1] == ["said once"]
+
+
+def test_warnings_name_their_kind_and_line():
+    with pytest.warns(DeprecationWarning, match="old") as caught:
+        rank_zero_deprecation("old")
+        rank_zero_warn("old", stacklevel=2, category=DeprecationWarning)
+    assert caught[0].filename == __file__
+
+
+def test_the_rank_is_known_when_the_package_is_imported():
+    code = (
+        "from scaffold_runtime.launch import rank_zero_only; print(rank_zero_only.rank)"
+    )
+    environment = {**os.environ, "RANK": "3", "WORLD_SIZE": "4"}
+    command = [sys.executable, "-c", code]
+    said = subprocess.check_output(command, env=environment, text=True)
+    assert said.strip() == "3"
 
 
 def test_a_warning_points_at_the_line_outside_the_package(net, make_trainer):

@@ -279,3 +279,52 @@ def test_the_batch_size_is_the_first_tensors_first_dimension(batch, size, make_t
 
     (metrics,) = make_trainer().validate(Weighing(), Batches(), verbose=False)
     assert metrics["weighted"] == pytest.approx(1 / (size + 1))
+
+
+@pytest.mark.parametrize("name", ["MEAN", "Sum"])
+def test_a_reduction_is_named_in_any_case(name, fit):
+    values = []
+    for reduce_fx in (name, name.lower()):
+        trainer, _ = fit(Logging(on_step=False, on_epoch=True, reduce_fx=reduce_fx))
+        values.append(trainer.callback_metrics["value"])
+    assert values[0] == values[1]
+
+
+def test_a_batch_of_no_samples_weighs_nothing(fit):
+    class Sizes(Logging):
+        def training_step(self, batch, batch_idx):
+            self.log("value", float(batch_idx), on_epoch=True, batch_size=batch_idx)
+            return self.layer(batch[0]).mean()
+
+    trainer, _ = fit(Sizes())
+    assert trainer.callback_metrics["value_epoch"].item() == pytest.approx(5 / 3)
+
+
+def test_a_scheduler_s_step_is_no_place_to_log(fit):
+    class Stepping(Logging):
+        def configure_optimizers(self):
+            optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
+            return [optimizer], [torch.optim.lr_scheduler.StepLR(optimizer, 1)]
+
+        def lr_scheduler_step(self, scheduler, metric):
+            self.log("rate", 1.0)
+
+    with pytest.raises(L.MisconfigurationError, match="lr_scheduler_step"):
+        fit(Stepping())
+
+
+def test_a_metric_and_a_number_under_one_name_are_told_apart(fit):
+    torchmetrics = pytest.importorskip("torchmetrics")
+
+    class Changing(Logging):
+        def __init__(self):
+            super().__init__()
+            self.mean = torchmetrics.MeanMetric()
+
+        def training_step(self, batch, batch_idx):
+            self.mean(1.0)
+            self.log("value", self.mean if batch_idx == 0 else 1.0)
+            return self.layer(batch[0]).mean()
+
+    with pytest.raises(L.MisconfigurationError, match="'value' as a metric before"):
+        fit(Changing())

@@ -60,9 +60,86 @@ def test_several_optimizers_are_for_manual_optimization(optimizer):
         parse_optimizers(several)
 
 
-def test_none_optimizes_nothing_and_says_so():
-    with pytest.warns(UserWarning, match="nothing will be optimized"):
-        assert parse_optimizers(None) == ([], [])
+@pytest.mark.parametrize("returned", [None, [], ()])
+def test_none_optimizes_nothing_and_says_so(returned):
+    with pytest.warns(UserWarning, match="nothing is optimized"):
+        assert parse_optimizers(returned) == ([], [])
+
+
+def test_one_scheduler_needs_no_list(optimizer):
+    scheduler = StepLR(optimizer, 1)
+    for second in (scheduler, {"scheduler": scheduler}):
+        _, (config,) = parse_optimizers(([optimizer], second))
+        assert config.scheduler is scheduler
+
+
+class Counting:
+    """A scheduler of the user's own, that is none of torch."""
+
+    def __init__(self, optimizer):
+        self.optimizer, self.steps = optimizer, 0
+
+    def step(self, number):
+        self.steps = number
+
+    def state_dict(self):
+        return {"steps": self.steps}
+
+    def load_state_dict(self, state):
+        self.steps = state["steps"]
+
+
+def test_a_scheduler_that_torch_does_not_know_needs_the_hook(
+    optimizer, net, make_trainer
+):
+    with pytest.raises(
+        L.MisconfigurationError, match=r"Counting is no.*lr_scheduler_step"
+    ):
+        parse_optimizers(([optimizer], [Counting(optimizer)]))
+
+    class Stepping(net):
+        def configure_optimizers(self):
+            optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
+            return [optimizer], [Counting(optimizer)]
+
+        def lr_scheduler_step(self, scheduler, metric):
+            scheduler.step(self.current_epoch + 7)
+
+    trainer = make_trainer(max_epochs=2)
+    trainer.fit(Stepping())
+    assert trainer.lr_scheduler_configs[0].scheduler.steps == 8
+
+
+@pytest.mark.parametrize("scheduler", [3, None, "cosine", [1]])
+@pytest.mark.parametrize("automatic", [True, False])
+def test_what_is_no_scheduler_is_refused(optimizer, scheduler, automatic):
+    with pytest.raises(TypeError, match="where a scheduler belongs"):
+        parse_optimizers(([optimizer], [scheduler]), automatic)
+
+
+@pytest.mark.parametrize("frequency", [0, -1, 1.5, None])
+def test_a_frequency_is_a_whole_number(optimizer, frequency):
+    config = {"scheduler": StepLR(optimizer, 1), "frequency": frequency}
+    with pytest.raises(L.MisconfigurationError, match="StepLR has the frequency"):
+        parse_optimizers(([optimizer], [config]))
+
+
+def test_a_dict_without_an_optimizer_is_refused():
+    with pytest.raises(L.MisconfigurationError, match="where an optimizer belongs"):
+        parse_optimizers({"lr_scheduler": 1})
+
+
+def test_a_step_takes_a_closure_or_nothing(net, make_trainer):
+    class Manual(net):
+        def __init__(self):
+            super().__init__()
+            self.automatic_optimization = False
+
+        def training_step(self, batch, batch_idx):
+            self.optimizers().step(batch_idx + 1)
+
+    with pytest.raises(TypeError, match="takes a closure, and got a int"):
+        make_trainer(max_epochs=1).fit(Manual())
 
 
 def test_keys_that_mean_nothing_are_named(optimizer):

@@ -3,6 +3,7 @@
 import os
 import random
 
+import numpy as np
 import pytest
 import torch
 
@@ -84,3 +85,18 @@ def test_isolation_leaves_no_trace_even_after_an_error():
         raise KeyError
     assert random.getstate() == state
     assert torch.rand(2).tolist() == expected[0]
+
+
+@pytest.mark.parametrize("seed", ["7", np.int64(7), 7.0])
+def test_a_seed_may_be_any_number(seed):
+    assert L.seed_everything(seed) == 7
+    assert os.environ["PL_GLOBAL_SEED"] == "7"
+
+
+@pytest.mark.parametrize("seed", ["seven", [7], 2**40])
+def test_what_is_no_seed_is_refused(seed, monkeypatch):
+    with pytest.raises(L.MisconfigurationError, match="whole number"):
+        L.seed_everything(seed)
+    monkeypatch.setenv("PL_GLOBAL_SEED", str(seed))
+    with pytest.raises(L.MisconfigurationError, match="PL_GLOBAL_SEED"):
+        L.seed_everything()

@@ -290,7 +290,14 @@ def test_fast_dev_run_leaves_nothing_behind(net, tmp_path):
     trainer = L.Trainer(accelerator="cpu", fast_dev_run=True, default_root_dir=tmp_path)
     trainer.fit(net())
     assert (trainer.global_step, trainer.num_val_batches) == (1, [1])
+    assert isinstance(trainer.checkpoint_callback, ModelCheckpoint)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_fast_dev_run_has_one_logger_that_logs_nothing():
+    loggers = [CSVLogger("a"), CSVLogger("b")]
+    trainer = L.Trainer(accelerator="cpu", fast_dev_run=True, logger=loggers)
+    assert [type(logger).__name__ for logger in trainer.loggers] == ["DummyLogger"]
 
 
 def test_barebones_turns_off_what_is_not_the_loop(net, tmp_path):
@@ -415,6 +422,21 @@ def test_estimated_steps_count_accumulation_and_limits(net, make_trainer):
         assert trainer.global_step == expected
 
 
+def test_steps_of_data_without_a_length_are_estimated_by_max_steps(net, make_trainer):
+    estimates = []
+
+    class Asking(net):
+        def configure_optimizers(self):
+            estimates.append(self.trainer.estimated_stepping_batches)
+            return super().configure_optimizers()
+
+    for steps in (-1, 3):
+        trainer = make_trainer(max_epochs=1, max_steps=steps)
+        assert trainer.estimated_stepping_batches == steps
+        trainer.fit(Asking(), iter(list(loader())))
+    assert estimates == [-1, 3]
+
+
 # --- precision and device -----------------------------------------------------------------
 
 
@@ -452,7 +474,7 @@ def test_half_precision_on_the_cpu_falls_back_with_a_warning(net, make_trainer):
     assert trainer.precision == "bf16-mixed"
 
 
-@pytest.mark.parametrize("devices", [1, "auto", -1, "1"])
+@pytest.mark.parametrize("devices", [1, "auto", "1"])
 def test_the_cpu_is_one_device_unless_more_are_asked_for(devices):
     trainer = L.Trainer(**QUIET, devices=devices, max_epochs=1)
     assert (trainer.num_devices, trainer.world_size) == (1, 1)
@@ -521,6 +543,7 @@ def test_an_exception_reaches_everybody_and_is_raised_again(
         ("logger", "failed"),
     ]
     assert trainer.state.status == "interrupted"
+    assert trainer.interrupted
 
 
 def test_ctrl_c_ends_with_the_shells_code(net, make_trainer):
@@ -579,6 +602,12 @@ ONE_SENTENCE = re.compile(r"[^\n]+[.]")
         ({"devices": 0}, "devices=0"),
         ({"devices": "two"}, "'two'"),
         ({"devices": [0, 5]}, "1 cpu"),
+        ({"devices": -1}, "devices=-1"),
+        ({"num_nodes": 0}, "num_nodes=0"),
+        ({"num_nodes": "1"}, "num_nodes='1'"),
+        ({"max_time": 60}, "60 is no duration"),
+        ({"max_time": {"moments": 1}}, "moments.*is no duration"),
+        ({"gradient_clip_algorithm": 1}, "gradient_clip_algorithm='1'"),
         ({"precision": "8-bit"}, "8-bit.*bf16-mixed"),
         ({"gradient_clip_algorithm": "norms"}, "norms.*'norm'"),
         ({"accumulate_grad_batches": 0}, "accumulate_grad_batches=0"),
@@ -658,11 +687,17 @@ def without(base, *names):
         ("val_dataloader", "validate", "no val_dataloader"),
         ("test_step", "test", "no test_step"),
         ("test_dataloader", "test", "no test_dataloader"),
+        ("predict_step", "predict", "no predict_step and no forward"),
         ("predict_dataloader", "predict", "no predict_dataloader"),
     ],
 )
 def test_what_a_module_lacks_is_named(missing, door, says, make_trainer, tmp_path):
+    calls = []
+
     class Whole(L.LightningModule):
+        def setup(self, stage):
+            calls.append(stage)
+
         def __init__(self):
             L.LightningModule.__init__(self)
             self.layer = nn.Linear(2, 1)
@@ -690,6 +725,7 @@ def test_what_a_module_lacks_is_named(missing, door, says, make_trainer, tmp_pat
     with pytest.raises(L.MisconfigurationError, match=says) as refusal:
         getattr(trainer, door)(without(Whole, missing)())
     assert ONE_SENTENCE.fullmatch(str(refusal.value))
+    assert "dataloader" in missing or calls == []  # before anything is set up
 
 
 @pytest.mark.parametrize("door", ["fit", "validate", "test", "predict"])

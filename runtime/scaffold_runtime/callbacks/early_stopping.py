@@ -154,7 +154,7 @@ class EarlyStopping(Callback):
             return
         current = torch.as_tensor(metric).squeeze()
         stop, reason = self._evaluate_stopping_criteria(current)
-        if trainer.engine.agree(stop, all_ranks=False):
+        if trainer.engine.agree(stop, all=False):
             trainer.should_stop = True
             self.stopped_epoch = trainer.current_epoch
             self.stopping_reason_message = reason

@@ -68,7 +68,7 @@ class ThroughputMonitor(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: Module) -> None:
         """Start the clock of the stage; the sanity check is not measured."""
         if not trainer.sanity_checking:
-            stage = str(trainer.stage)
+            stage = str(trainer.state.stage)
             nothing_yet = dict.fromkeys(("time", *RATES), 0.0)
             self._started[stage] = time.perf_counter()
             self._readings[stage] = deque([nothing_yet], maxlen=self.window_size + 1)
@@ -82,7 +82,7 @@ class ThroughputMonitor(Callback):
 
         The x axis is batches that ended in a step; of evaluations, batches done.
         """
-        stage, engine = str(trainer.stage), trainer.engine
+        stage, engine = str(trainer.state.stage), trainer.engine
         if stage not in self._readings:
             return
         last, training = self._readings[stage][-1], stage == "train"

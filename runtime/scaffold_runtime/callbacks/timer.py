@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -81,13 +82,13 @@ class Timer(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: Module) -> None:
         """Start the clock of the stage."""
-        stage = trainer.stage or "train"
+        stage = trainer.state.stage or "train"
         self._start_time[stage] = time.monotonic()
         self._end_time.pop(stage, None)
 
     def on_train_end(self, trainer: Trainer, pl_module: Module) -> None:
         """Stop the clock of the stage."""
-        self._end_time[trainer.stage or "train"] = time.monotonic()
+        self._end_time[trainer.state.stage or "train"] = time.monotonic()
 
     on_validation_start = on_test_start = on_train_start
     on_validation_end = on_test_end = on_train_end
@@ -116,17 +117,18 @@ def in_seconds(duration: str | timedelta | dict[str, int]) -> float:
     """A duration in seconds.
 
     Raises:
-        MisconfigurationError: a string that is not `DD:HH:MM:SS`.
+        MisconfigurationError: it is none.
     """
-    if isinstance(duration, str):
-        match = re.fullmatch(r"(\d+):(\d\d):(\d\d):(\d\d)", duration.strip())
-        if match is None:
-            raise MisconfigurationError(
-                f"{duration!r} is no duration: write it as DD:HH:MM:SS, such as"
-                " 00:12:00:00 for twelve hours."
-            )
+    given: Any = duration
+    if isinstance(given, dict):
+        with suppress(TypeError):
+            given = timedelta(**given)
+    elif match := re.fullmatch(r"\s*(\d+):(\d\d):(\d\d):(\d\d)\s*", str(given)):
         days, hours, minutes, seconds = map(int, match.groups())
-        duration = timedelta(days, seconds, minutes=minutes, hours=hours)
-    elif isinstance(duration, dict):
-        duration = timedelta(**duration)
-    return duration.total_seconds()
+        given = timedelta(days, seconds, minutes=minutes, hours=hours)
+    if not isinstance(given, timedelta):
+        raise MisconfigurationError(
+            f"{duration!r} is no duration: write it as DD:HH:MM:SS, such as 00:12:00:00"
+            " for twelve hours, or as a timedelta or its keyword arguments."
+        )
+    return given.total_seconds()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import itertools
 import math
 import time
@@ -16,9 +17,8 @@ from scaffold_runtime.engine import move_batch
 from scaffold_runtime.errors import MisconfigurationError
 from scaffold_runtime.loader import EpochLoader
 from scaffold_runtime.loops import loading
-from scaffold_runtime.loops.hooks import is_overridden, profile_step, takes_argument
+from scaffold_runtime.loops.hooks import profile_step, takes_argument
 from scaffold_runtime.loops.resume import rank_state
-from scaffold_runtime.module import Module
 from scaffold_runtime.progress import Phase
 from scaffold_runtime.seed import isolated_random_state
 
@@ -63,17 +63,8 @@ def validate_in_fit(trainer: Trainer) -> None:
 
 
 def evaluate(trainer: Trainer, keeps_outputs: bool = False) -> list[Any]:
-    """What validate, test and predict do: ask for the loaders, and run them once.
-
-    Raises:
-        MisconfigurationError: the module has no such step.
-    """
-    module, stage = trainer.module, trainer.state.stage or ""
-    step = f"{_HOOK_WORD.get(stage, stage)}_step"
-    if stage != "predict" and not is_overridden(module, step, Module):
-        raise MisconfigurationError(
-            f"{type(module).__name__} has no {step}: define it first."
-        )
+    """What validate, test and predict do: ask for the loaders, and run them once."""
+    stage = trainer.state.stage or ""
     loaders, counts = loading.load_evaluation_data(trainer, stage)
     trainer.begin_stage(stage)
     return run_loaders(trainer, loaders, counts, keeps_outputs) if any(counts) else []
@@ -86,18 +77,22 @@ def run_loaders(
     keeps_outputs: bool = False,
 ) -> list[Any]:
     """Run every loader; for each a dict of metrics, or what the step returned of a batch."""
-    word = _HOOK_WORD.get(trainer.stage or "", trainer.stage or "")
+    word = _HOOK_WORD.get(trainer.state.stage or "", trainer.state.stage or "")
     hooks, recorder = trainer.hooks, trainer.recorder
     outputs: list[list[Any]] = [[] for _ in loaders]
     recorder.reset()
-    inference = trainer.inference_mode and trainer.strategy.allows_inference_mode
+    # A validation in fit may keep tensors for training, so it makes no inference tensors.
+    allowed = not trainer.fitting and trainer.strategy.allows_inference_mode
+    inference = trainer.inference_mode and allowed
     gradients_off = torch.inference_mode if inference else torch.no_grad
     with _evaluation_mode(trainer, word), gradients_off():
         hooks.call(f"on_{word}_start")
         hooks.call(f"on_{word}_epoch_start")
         trainer.shows_epoch = False
-        step = _bind_step(trainer, f"{word}_step", len(loaders))
-        evaluate = trainer.profiler.wrap(_evaluate_batch, f"run_{trainer.stage}_batch")
+        step = _bind_step(trainer, word, len(loaders))
+        evaluate = trainer.profiler.wrap(
+            _evaluate_batch, f"run_{trainer.state.stage}_batch"
+        )
         for index, (loader, limit) in enumerate(zip(loaders, limits, strict=True)):
             recorder.dataloader_idx = index if len(loaders) > 1 else None
             for batch_idx, batch in _limited(trainer, loader, limit):
@@ -147,24 +142,35 @@ def _limited(
     if limit == 0:
         return iter(())
     batches = loader.iterate(trainer.progress.epoch if trainer.fitting else 0)
-    batches = trainer.profiler.watch(batches, f"{trainer.stage}_dataloader_next")
+    batches = trainer.profiler.watch(batches, f"{trainer.state.stage}_dataloader_next")
     count = None if limit == math.inf else int(limit)
     return enumerate(itertools.islice(batches, count))
 
 
-def _bind_step(trainer: Trainer, name: str, loaders: int) -> Callable[..., Any]:
+def _bind_step(trainer: Trainer, word: str, loaders: int) -> Callable[..., Any]:
     """The module's step as a function of (batch, batch_idx, dataloader_idx).
 
     Raises:
-        MisconfigurationError: several loaders and a step that cannot tell them apart.
+        MisconfigurationError: the step or a hook of the batch cannot tell several loaders
+            apart, or insists on an index where there is one.
     """
-    own = getattr(trainer.module, name)
+    name = f"{word}_step"
+    counts = {f"on_{word}_batch_start": 3, f"on_{word}_batch_end": 4, name: 3}
+    for hook, count in counts.items():
+        own = getattr(trainer.module, hook)
+        if own is None:
+            continue
+        index = inspect.signature(own).parameters.get("dataloader_idx")
+        fits = index is None or index.default is not index.empty
+        if loaders > 1:
+            fits = takes_argument(own, "dataloader_idx", count)
+        if not fits:
+            raise MisconfigurationError(
+                f"{hook} needs the argument dataloader_idx=0, which is given where there"
+                f" are several loaders, and there are {loaders}."
+            )
     step = profile_step(trainer, own, name)
     if loaders > 1:
-        if not takes_argument(own, "dataloader_idx", 3):
-            raise MisconfigurationError(
-                f"{name} is given {loaders} loaders: add the argument dataloader_idx=0."
-            )
         return step
     if takes_argument(own, "batch_idx", 2):
         return lambda batch, batch_idx, _: step(batch, batch_idx)
@@ -174,7 +180,7 @@ def _bind_step(trainer: Trainer, name: str, loaders: int) -> Callable[..., Any]:
 def _finish_metrics(trainer: Trainer, loaders: int) -> list[dict[str, float]]:
     """Reduce the epoch, send it to the loggers, and sort it by loader."""
     recorder = trainer.recorder
-    if trainer.stage == "sanity_check":
+    if trainer.state.stage == "sanity_check":
         return []
     trainer.keep_metrics()
     values = recorder.metrics(on_step=False).log

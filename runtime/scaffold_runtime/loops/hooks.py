@@ -102,9 +102,6 @@ def takes_argument(function: Callable[..., Any], name: str, at_least: int) -> bo
         raise MisconfigurationError(
             "A step that takes dataloader_iter is not supported: take a batch."
         )
-    if any(p.name == name or p.kind is p.VAR_POSITIONAL for p in parameters):
-        return True
-    positional = [
-        p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.POSITIONAL_ONLY)
-    ]
-    return len(positional) >= at_least
+    given = [p for p in parameters if p.kind not in (p.KEYWORD_ONLY, p.VAR_KEYWORD)]
+    named = any(p.name == name or p.kind is p.VAR_POSITIONAL for p in given)
+    return named or len(given) >= at_least

@@ -19,7 +19,7 @@ from scaffold_runtime.launch import leave_if_stopped, rank_zero_info
 from scaffold_runtime.loader import EpochLoader
 from scaffold_runtime.loops import loading, resume, search, training
 from scaffold_runtime.loops.finite import make_verdict
-from scaffold_runtime.loops.hooks import Hooks
+from scaffold_runtime.loops.hooks import Hooks, is_overridden
 from scaffold_runtime.loops.step_plan import plan_step
 from scaffold_runtime.metrics import MetricRecorder
 from scaffold_runtime.module import Module
@@ -31,6 +31,14 @@ from scaffold_runtime.strategies.batch_norm import synchronize_batch_norm
 
 if TYPE_CHECKING:
     from scaffold_runtime.trainer import Trainer
+
+# What an entry point needs of a module: one of each group.
+_NEEDED: dict[TrainerFn, list[tuple[str, ...]]] = {
+    TrainerFn.FITTING: [("training_step",), ("configure_optimizers",)],
+    TrainerFn.VALIDATING: [("validation_step",)],
+    TrainerFn.TESTING: [("test_step",)],
+    TrainerFn.PREDICTING: [("predict_step", "forward")],
+}
 
 
 @contextmanager
@@ -107,6 +115,12 @@ def _attach(
             f"Trainer takes a Module (LightningModule), and got a"
             f" {type(trainer.module).__name__}: inherit from it."
         )
+    for steps in _NEEDED[fn]:
+        if not any(is_overridden(trainer.module, step, Module) for step in steps):
+            raise MisconfigurationError(
+                f"{type(trainer.module).__name__} has no {' and no '.join(steps)}: define"
+                f" it to call {fn.value}."
+            )
     for stage in ("training", "validation", "test"):
         if hasattr(trainer.module, f"{stage}_epoch_end"):
             hook = f"on_{stage.removesuffix('ing')}_epoch_end"
@@ -184,6 +198,8 @@ def _attach_module_callbacks(trainer: Trainer) -> None:
         types = {type(callback) for callback in extra}
         kept = [cb for cb in trainer.callbacks if type(cb) not in types]
         trainer.callbacks = sorted([*kept, *extra], key=lambda cb: cb.runs_last)
+    for callback in trainer.callbacks:
+        callback.log, callback.log_dict = trainer.module.log, trainer.module.log_dict
 
 
 def _prepare_data(trainer: Trainer) -> None:
@@ -212,8 +228,11 @@ def _call_setup(trainer: Trainer, stage: str) -> None:
 
 def _configure_optimizers(trainer: Trainer) -> None:
     module = trainer.module
-    returned, automatic = module.configure_optimizers(), module.automatic_optimization
-    found, trainer.lr_scheduler_configs = parse_optimizers(returned, automatic)
+    found, trainer.lr_scheduler_configs = parse_optimizers(
+        module.configure_optimizers(),
+        module.automatic_optimization,
+        is_overridden(module, "lr_scheduler_step", Module),
+    )
     step = partial(training.take_step, trainer)
     trainer.optimizers = found
     trainer.managed_optimizers = [ManagedOptimizer(o, module, step) for o in found]

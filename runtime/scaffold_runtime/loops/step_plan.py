@@ -27,7 +27,7 @@ class StepPlan:
         training_step: the user's step, through the strategy's wrapper.
         takes_index: it takes `batch_idx`.
         automatic: the loop steps the optimizer.
-        by_closure: the optimizer's step runs the forward and backward pass.
+        by_closure: the loop's step runs the forward and backward pass itself.
         autocast: the context of the forward pass.
         zero_grad: the module's own `optimizer_zero_grad`.
         backward: a backward pass that does more than `loss.backward()`.
@@ -73,7 +73,8 @@ def plan_step(trainer: Trainer) -> StepPlan:
         training_step=profile_step(trainer, wrapped, "training_step"),
         takes_index=takes_argument(module.training_step, "batch_idx", 2),
         automatic=automatic,
-        by_closure=own_step or any(map(needs_closure, trainer.optimizers)),
+        by_closure=automatic
+        and (own_step or any(map(needs_closure, trainer.optimizers))),
         autocast=None if precision.is_plain else precision.forward_context,
         zero_grad=module.optimizer_zero_grad if own_zero else None,
         backward=backward if own_backward else None,

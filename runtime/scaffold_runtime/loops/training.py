@@ -151,7 +151,10 @@ def train_batch(trainer: Trainer, batch: Any, batch_idx: int) -> None:
     trainer.shows_epoch = False
     table = hooks.table
     if table["on_train_batch_start"]:
-        if -1 in hooks.call("on_train_batch_start", batch, batch_idx):
+        answer = hooks.call("on_train_batch_start", batch, batch_idx)[-1]
+        if answer == -1 and is_overridden(
+            trainer.module, "on_train_batch_start", Module
+        ):
             trainer.is_last_batch = True
             progress.phase = Phase.BATCH_SKIPPED
             progress.batches += 1
@@ -248,7 +251,7 @@ def _read_output(trainer: Trainer, output: Any) -> tuple[torch.Tensor | None, An
     if output is None:
         return None, {}
     loss = output.get("loss") if isinstance(output, Mapping) else None
-    if automatic and isinstance(loss, torch.Tensor):
+    if isinstance(loss, torch.Tensor):
         return loss, {**output, "loss": loss.detach()}
     if isinstance(output, Mapping) and not automatic:
         return None, output
@@ -259,13 +262,14 @@ def _read_output(trainer: Trainer, output: Any) -> tuple[torch.Tensor | None, An
 
 
 def apply_gradients(trainer: Trainer, optimizer: Optimizer) -> None:
-    """Clip, check, and step; the one place where weights change in automatic mode."""
+    """Clip, check, and step; a step by closure is counted when its hook returns."""
     if trainer.plan.works_before_step:
         before_step(trainer, optimizer)
     if trainer.check_finite and not check_update(trainer, optimizer):
         return
     trainer.plan.step(optimizer)
-    trainer.progress.global_step += 1
+    if not trainer.plan.by_closure:
+        trainer.progress.global_step += 1
 
 
 def before_step(trainer: Trainer, optimizer: Optimizer) -> None:
@@ -295,6 +299,7 @@ def step_by_closure(
     optimizer = trainer.managed_optimizers[0]
     trainer.recorder.hook = "optimizer_step"
     trainer.module.optimizer_step(trainer.current_epoch, batch_idx, optimizer, closure)
+    trainer.progress.global_step += 1
     if not results:
         raise MisconfigurationError(
             f"{type(trainer.module).__name__}.optimizer_step did not run its closure: pass"
@@ -317,9 +322,8 @@ def take_step(trainer: Trainer, optimizer: Optimizer, closure: Closure | None) -
             check_update(trainer, optimizer)
         return result
 
-    result = trainer.engine.step(optimizer, prepared)
-    trainer.progress.global_step += 1
-    return result
+    trainer.progress.global_step += not trainer.plan.by_closure
+    return trainer.engine.step(optimizer, prepared)
 
 
 def finish_batch(trainer: Trainer) -> None:
@@ -394,25 +398,22 @@ def step_schedulers(trainer: Trainer, interval: str, plateau: bool) -> None:
     progress = trainer.progress
     count = progress.batch if interval == "step" else progress.epoch + 1
     for config in trainer.lr_scheduler_configs:
-        if config.interval != interval or config.reduce_on_plateau != plateau:
-            continue
-        if count % config.frequency == 0:
-            _step_scheduler(trainer, config)
+        if (config.interval, config.reduce_on_plateau) == (interval, plateau):
+            if count % config.frequency == 0:
+                _step_scheduler(trainer, config)
 
 
 def _step_scheduler(trainer: Trainer, config: SchedulerConfig) -> None:
-    metric = None
-    if config.reduce_on_plateau:
-        metrics = trainer.callback_metrics
-        metric = metrics.get(config.monitor or "")
-        if metric is None:
-            message = (
-                f"{type(config.scheduler).__name__} monitors {config.monitor!r}, which"
-                f" nothing has logged; logged are {sorted(metrics)}."
-            )
-            if config.strict:
-                raise MisconfigurationError(message)
-            rank_zero_warn(message)
-            return
+    metrics = trainer.callback_metrics if config.reduce_on_plateau else {}
+    metric = metrics.get(config.monitor or "")
+    if config.reduce_on_plateau and metric is None:
+        message = (
+            f"{type(config.scheduler).__name__} monitors {config.monitor!r}, which"
+            f" nothing has logged; logged are {sorted(metrics)}."
+        )
+        if config.strict:
+            raise MisconfigurationError(message)
+        rank_zero_warn(message)
+        return
     trainer.recorder.hook = "lr_scheduler_step"
     trainer.module.lr_scheduler_step(config.scheduler, metric)

@@ -149,12 +149,12 @@ class Strategy:
         dist.all_gather(gathered, tensor.detach().contiguous())
         return torch.stack(gathered)
 
-    def agree(self, flag: bool, all_ranks: bool = True) -> bool:
-        """Whether every rank (or any, with `all_ranks=False`) says yes."""
+    def agree(self, decision: bool, all: bool = True) -> bool:
+        """Whether every rank (or any, with `all=False`) says yes."""
         if self.place.world_size == 1:
-            return flag
-        vote = torch.tensor(int(flag))
-        dist.all_reduce(vote, op=dist.ReduceOp.MIN if all_ranks else dist.ReduceOp.MAX)
+            return decision
+        vote = torch.tensor(int(decision))
+        dist.all_reduce(vote, op=dist.ReduceOp.MIN if all else dist.ReduceOp.MAX)
         return bool(vote.item())
 
     def agree_on_most(self, *numbers: int) -> tuple[int, ...]:
@@ -167,9 +167,7 @@ class Strategy:
         dist.all_reduce(word, op=dist.ReduceOp.MAX)
         return tuple(word.tolist())
 
-    def reduce_boolean_decision(self, decision: bool, all: bool = True) -> bool:
-        """`agree`, under the name that Lightning's callbacks use."""
-        return self.agree(decision, all_ranks=all)
+    reduce_boolean_decision = agree  # as Lightning's callbacks call it
 
 
 class ProcessGroupStrategy(Strategy):
@@ -190,7 +188,9 @@ class ProcessGroupStrategy(Strategy):
     ) -> None:
         super().__init__()
         self._backend = process_group_backend
-        self._timeout = _as_timedelta(timeout)
+        if isinstance(timeout, (int, float)):
+            timeout = timedelta(seconds=timeout)
+        self._timeout = timeout
 
     def connect(self, place: ProcessPlace, device: torch.device) -> None:
         """Join the process group, unless the user has made one."""
@@ -227,13 +227,6 @@ class ProcessGroupStrategy(Strategy):
             time.sleep(GLOO_LETS_GO)
         if dist.is_initialized():
             dist.destroy_process_group()
-
-
-def _as_timedelta(timeout: timedelta | float | None) -> timedelta | None:
-    """A time-out in seconds, as a config file writes it, or as a timedelta."""
-    if timeout is None or isinstance(timeout, timedelta):
-        return timeout
-    return timedelta(seconds=timeout)
 
 
 def sum_over_ranks(tensor: torch.Tensor) -> torch.Tensor:

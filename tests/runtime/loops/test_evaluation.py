@@ -133,3 +133,52 @@ def test_a_share_of_unknown_length_is_refused(net, make_trainer):
 
     with pytest.raises(L.MisconfigurationError, match="without a length"):
         make_trainer(limit_val_batches=0.5).validate(net(), Endless(), verbose=False)
+
+
+def test_a_validation_within_fit_makes_no_inference_tensors(net, make_trainer):
+    """What it keeps may be used in training: inference mode is for the other doors."""
+    seen = []
+
+    class Keeping(net):
+        def validation_step(self, batch, batch_idx):
+            seen.append((torch.is_grad_enabled(), torch.is_inference_mode_enabled()))
+            self.kept = self(batch[0])
+
+        def training_step(self, batch, batch_idx):
+            return super().training_step(batch, batch_idx) * self.kept.mean()
+
+    make_trainer(max_epochs=2, num_sanity_val_steps=2).fit(Keeping())
+    assert set(seen) == {(False, False)}
+
+
+@pytest.mark.parametrize("loaders", [1, 2])
+@pytest.mark.parametrize(
+    "hook", ["validation_step", "on_validation_batch_start", "on_validation_batch_end"]
+)
+def test_an_index_of_loaders_is_optional_in_steps_and_hooks(
+    loaders, hook, net, make_trainer
+):
+    class Plain(net):
+        pass
+
+    arguments = "outputs, " * hook.endswith("end") + "batch, batch_idx"
+    required = arguments + ", dataloader_idx" * (loaders == 1)
+    for name, signature in {hook: required, "other": ""}.items():
+        setattr(Plain, name, eval(f"lambda self, {signature}: None"))
+    if loaders == 2 and hook != "validation_step":
+        Plain.validation_step = lambda self, batch, batch_idx, dataloader_idx: None
+    given = [loader() for _ in range(loaders)]
+    with pytest.raises(
+        L.MisconfigurationError, match=f"{hook} needs .*dataloader_idx=0"
+    ):
+        make_trainer().validate(Plain(), given, verbose=False)
+    setattr(Plain, hook, eval(f"lambda self, {arguments}, dataloader_idx=0: None"))
+    make_trainer().validate(Plain(), given, verbose=False)
+
+
+def test_an_index_by_keyword_alone_is_left_to_its_default(net, make_trainer):
+    class Keyword(net):
+        def predict_step(self, batch, *, batch_idx=7):
+            return batch_idx
+
+    assert set(make_trainer().predict(Keyword())) == {7}

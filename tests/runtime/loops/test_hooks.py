@@ -68,3 +68,27 @@ def test_minus_one_skips_the_rest_of_the_epoch(net, make_trainer):
     trainer = make_trainer(max_epochs=3)
     trainer.fit(Short())
     assert trainer.global_step == 6
+
+
+def test_only_the_modules_word_skips_an_epoch(net, make_trainer):
+    class Saying(L.Callback):
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+            return -1
+
+    trainer = make_trainer(Saying(), max_epochs=1)
+    trainer.fit(net())
+    assert trainer.global_step == 4
+
+
+def test_a_callback_may_log_by_itself(net, make_trainer):
+    class Logging(L.Callback):
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            self.log("index", float(batch_idx), on_step=False, on_epoch=True)
+
+        def on_train_epoch_end(self, trainer, pl_module):
+            self.log_dict({"one": 1.0, "two": 2.0})
+
+    trainer = make_trainer(Logging(), max_epochs=1)
+    trainer.fit(net())
+    logged = {name: trainer.callback_metrics[name] for name in ("index", "one", "two")}
+    assert logged == {"index": 1.5, "one": 1.0, "two": 2.0}

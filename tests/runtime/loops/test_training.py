@@ -266,3 +266,49 @@ def test_a_callback_that_ends_the_fit_brings_one_last_validation(net, make_train
     model, trainer = net(), make_trainer(Stops(), max_epochs=3, min_epochs=2)
     trainer.fit(model)
     assert model.validations == 2, "one in each epoch, and none before the second"
+
+
+@pytest.mark.parametrize(("accumulated", "counts"), [(1, [0, 1, 2, 3]), (2, [0, 1])])
+def test_a_step_by_hook_is_counted_once_when_the_hook_returns(
+    accumulated, counts, net, make_trainer
+):
+    """As the documented warm-up counts; whatever the hook does with its closure."""
+    seen = []
+
+    class Warming(net):
+        def optimizer_step(self, epoch, batch_idx, optimizer, optimizer_closure):
+            if batch_idx == 1:
+                optimizer_closure()
+            else:
+                optimizer.step(closure=optimizer_closure)
+                optimizer.optimizer.step()
+            seen.append(self.trainer.global_step)
+
+    trainer = make_trainer(max_epochs=1, accumulate_grad_batches=accumulated)
+    trainer.fit(Warming())
+    assert (seen, trainer.global_step) == (counts, len(counts))
+
+
+def test_max_steps_ends_a_run_whose_hook_steps_past_the_wrapper(net, make_trainer):
+    class Bare(net):
+        def optimizer_step(self, epoch, batch_idx, optimizer, optimizer_closure):
+            optimizer.optimizer.step(optimizer_closure)
+
+    trainer = make_trainer(max_steps=3, max_epochs=3)
+    trainer.fit(Bare())
+    assert trainer.global_step == 3
+
+
+def test_outputs_of_a_manual_step_hold_no_graph_of_the_loss(make_trainer):
+    seen = []
+
+    class Returning(Manual):
+        def training_step(self, batch, batch_idx):
+            super().training_step(batch, batch_idx)
+            return {"loss": self.first(batch[0]).mean(), "more": 1}
+
+        def on_train_batch_end(self, outputs, batch, batch_idx):
+            seen.append((outputs["loss"].requires_grad, outputs["more"]))
+
+    make_trainer(max_epochs=1).fit(Returning(), loader())
+    assert set(seen) == {(False, 1)}

@@ -24,7 +24,7 @@ assert gathered.tolist() == [[1.0, 2.0], [1.0, 3.0]] == engine.all_gather(own).t
 (gathered * (engine.rank + 1)).sum().backward()
 assert own.grad.tolist() == [3.0, 3.0]
 assert engine.all_reduce(own, "max").tolist() == [1.0, 3.0]
-assert engine.agree(engine.rank == 0, all_ranks=False) and not engine.agree(engine.rank == 0)
+assert engine.agree(engine.rank == 0, all=False) and not engine.agree(engine.rank == 0)
 """
 
 
