@@ -55,7 +55,7 @@ class Precision:
 
     def forward_context(self) -> AbstractContextManager[Any]:
         """The context that a step's forward pass runs in."""
-        return nullcontext() if self.is_plain else _default_dtype(self.dtype)
+        return nullcontext() if self.is_plain else default_dtype(self.dtype)
 
     def scale(self, loss: torch.Tensor) -> torch.Tensor:
         """Scale a loss before its backward pass."""
@@ -139,7 +139,7 @@ def _is_unscaled(scaler: torch.amp.GradScaler, optimizer: Optimizer) -> bool:
 
 
 @contextmanager
-def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
+def default_dtype(dtype: torch.dtype) -> Iterator[None]:
     """New tensors inside are of `dtype`, as the parameters are."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)

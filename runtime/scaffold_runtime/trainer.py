@@ -47,6 +47,7 @@ from scaffold_runtime.loops.step_plan import StepPlan
 from scaffold_runtime.metrics import MetricRecorder, Metrics
 from scaffold_runtime.module import Module
 from scaffold_runtime.optimization import ManagedOptimizer, SchedulerConfig
+from scaffold_runtime.precision import default_dtype
 from scaffold_runtime.profilers import Profiler, make_profiler
 from scaffold_runtime.progress import FitProgress, TrainerFn, TrainerState
 from scaffold_runtime.stops import StopSignals
@@ -303,7 +304,7 @@ class Trainer:
         if given is None or given is True:
             given = CSVLogger(self.default_root_dir, name=LOG_FOLDER)
         loggers = _listed("logger", given or [], Logger)
-        return [DummyLogger() for _ in loggers] if self.fast_dev_run else loggers
+        return [DummyLogger()] if loggers and self.fast_dev_run else loggers
 
     def _make_callbacks(
         self,
@@ -513,13 +514,8 @@ class Trainer:
             MisconfigurationError: `empty_init` is True.
         """
         _refuse_if(empty_init, "empty_init is not supported: use torch.device('meta').")
-        before = torch.get_default_dtype()
-        torch.set_default_dtype(self.engine.precision.dtype)
-        try:
-            with self.engine.device:
-                yield
-        finally:
-            torch.set_default_dtype(before)
+        with self.engine.device, default_dtype(self.engine.precision.dtype):
+            yield
 
     def print(self, *args: Any, **kwargs: Any) -> None:
         """Print on rank 0, without tearing the progress bar."""
@@ -790,6 +786,10 @@ class Trainer:
         """The first logger, None without one."""
         return self.loggers[0] if self.loggers else None
 
+    @logger.setter
+    def logger(self, logger: Logger | None) -> None:
+        self.loggers = [] if logger is None else [logger]
+
     @property
     def log_dir(self) -> str | None:
         """Folder of this run's logs, the same on every rank.
@@ -852,6 +852,7 @@ _LEAST = {
     "log_every_n_steps": 0,
     "reload_dataloaders_every_n_epochs": 0,
     "accumulate_grad_batches": 1,
+    "num_nodes": 1,
     "check_val_every_n_epoch": 1,
 }
 _MAY_BE_NONE = "max_epochs", "min_epochs", "min_steps", "check_val_every_n_epoch"
