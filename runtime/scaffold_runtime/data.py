@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any
 
 import torch
+from torch.utils._pytree import tree_map
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 from typing_extensions import Self
 
 from scaffold_runtime.checkpoint import refuse_pickles
 from scaffold_runtime.engine import move_batch
 from scaffold_runtime.errors import MisconfigurationError
-from scaffold_runtime.hyperparameters import HasHyperparameters
+from scaffold_runtime.hyperparameters import HasHyperparameters, accepted
 
 if TYPE_CHECKING:
     import os
@@ -88,7 +89,7 @@ class DataModule(DataHooks, HasHyperparameters):
 
     name: str | None = None
 
-    def __init__(self) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.trainer: Trainer | None = None
 
     def state_dict(self) -> dict[str, Any]:
@@ -121,9 +122,11 @@ class DataModule(DataHooks, HasHyperparameters):
             predict_dataset: one data set, or several.
             batch_size: samples in a batch of each loader.
             num_workers: processes that load data.
-            **datamodule_kwargs: arguments of the data module's own `__init__`.
+            **datamodule_kwargs: arguments of the data module's own `__init__`, which is
+                given `batch_size` and `num_workers` too where it takes them.
         """
-        datamodule = cls(**datamodule_kwargs)
+        offered = {"batch_size": batch_size, "num_workers": num_workers}
+        datamodule = cls(**datamodule_kwargs, **accepted(cls, offered))
         given = {
             "train": train_dataset,
             "val": val_dataset,
@@ -169,15 +172,14 @@ def _make_loaders(
     datasets: Any, shuffle: bool, batch_size: int, num_workers: int
 ) -> Any:
     """A loader of a data set, or a collection of them like that of the data sets."""
-    rest = shuffle, batch_size, num_workers
-    if isinstance(datasets, Mapping):
-        return {key: _make_loaders(each, *rest) for key, each in datasets.items()}
-    if isinstance(datasets, Sequence) and not isinstance(datasets, Dataset):
-        return [_make_loaders(each, *rest) for each in datasets]
-    return DataLoader(
-        datasets,
-        batch_size=batch_size,
-        shuffle=shuffle and not isinstance(datasets, IterableDataset),
-        num_workers=num_workers,
-        pin_memory=torch.cuda.is_available(),
-    )
+
+    def make(dataset: Dataset[Any]) -> DataLoader[Any]:
+        return DataLoader(
+            dataset,
+            batch_size=batch_size,
+            shuffle=shuffle and not isinstance(dataset, IterableDataset),
+            num_workers=num_workers,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    return tree_map(make, datasets, is_leaf=lambda node: isinstance(node, Dataset))

@@ -39,6 +39,8 @@ class Engine:
         precision: see `make_precision`.
 
     Attributes:
+        rank: index of this process among all, from 0; `is_global_zero` where it is 0.
+        world_size: number of processes in all.
         barrier, broadcast, all_reduce, all_gather, agree, agree_on_most: words between
             ranks, those of the strategy.
 
@@ -69,9 +71,12 @@ class Engine:
         self.accelerator = choose_accelerator(accelerator)
         self.device_ids = choose_devices(devices, self.accelerator)
         self.num_nodes = num_nodes
-        self.place = read_place()
+        self.place = place = read_place()
+        self.rank, self.is_global_zero = place.rank, place.rank == 0
         self.precision = make_precision(precision, self.accelerator)
-        if self.place.launched:
+        self.world_size = len(self.device_ids) * num_nodes
+        if place.launched:
+            self.world_size = place.world_size
             self._check_launched(devices)
         self.strategy = make_strategy(strategy, self.world_size)
         if self.world_size > 1 and not self.strategy.distributed:
@@ -100,23 +105,6 @@ class Engine:
                 f" machine, and devices={devices!r} asks for {len(self.device_ids)}: make"
                 " them equal, or leave devices at 'auto'."
             )
-
-    @property
-    def rank(self) -> int:
-        """Index of this process among all, from 0."""
-        return self.place.rank
-
-    @property
-    def world_size(self) -> int:
-        """Number of processes in all."""
-        if self.place.launched:
-            return self.place.world_size
-        return len(self.device_ids) * self.num_nodes
-
-    @property
-    def is_global_zero(self) -> bool:
-        """This is rank 0."""
-        return self.rank == 0
 
     def launch(self) -> None:
         """Start the other processes where no launcher has, and join them.
@@ -309,7 +297,7 @@ def choose_devices(
             " indices, or 'auto'."
         )
     counted = accelerator == "cpu" and not isinstance(devices, (list, tuple))
-    if not counted and not set(chosen) <= set(range(available)):
+    if not counted and sorted(chosen) != sorted({*chosen} & {*range(available)}):
         raise MisconfigurationError(
             f"devices={devices!r}: this machine has {available} {accelerator} device(s);"
             " ask for fewer, or use devices='auto'."

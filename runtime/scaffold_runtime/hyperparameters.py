@@ -187,6 +187,13 @@ def as_plain(value: Any) -> Any:
     raise TypeError(type(value).__name__)
 
 
+def accepted(owner: type, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the arguments that `owner` takes."""
+    parameters = inspect.signature(owner).parameters
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    return {k: v for k, v in arguments.items() if takes_any or k in parameters}
+
+
 def init_arguments(
     owner: type, saved: Mapping[str, Any], name: str, given: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -196,13 +203,10 @@ def init_arguments(
         CheckpointError: a required argument is neither saved nor given.
     """
     parameters = inspect.signature(owner).parameters
-    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     if name in parameters and name != "kwargs":
         merged: dict[str, Any] = {name: AttributeDict({**saved, **given})}
     else:
-        merged = {**saved, **given}
-    if not open_ended:
-        merged = {key: value for key, value in merged.items() if key in parameters}
+        merged = accepted(owner, {**saved, **given})
     missing = [
         p.name
         for p in parameters.values()

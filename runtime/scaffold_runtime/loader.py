@@ -272,10 +272,15 @@ class _Order:
         self.sampler: Any = _epoch_sampler(source, sharding)
         self.is_ours = self.sampler is not None
         self.names_epoch = source.num_workers > 0
-        self.batch_size, self.drop_last = source.batch_size, source.drop_last
+        own: Any = source
+        if self.is_ours and source.batch_sampler is not None:
+            own = (
+                source.batch_sampler
+            )  # which may be the user's, with a size of its own
+        self.batch_size, self.drop_last = own.batch_size, own.drop_last
         self._samples = len(source.dataset) if isinstance(source.dataset, Sized) else -1
         self._sharding = sharding
-        self._global_batch = (source.batch_size or 1) * sharding.world_size
+        self._global_batch = (self.batch_size or 1) * sharding.world_size
         self._epoch = self.skip = 0
         self._saved: dict[str, Any] = {}
         self._drawn_from: list[Any] = []
@@ -422,18 +427,19 @@ def _with_epoch(batch: Any, epoch: int) -> Any:
 
 def _epoch_sampler(source: DataLoader[Any], sharding: Sharding) -> Any:
     """A sampler that takes the place of torch's own, or None for a sampler of the user's."""
-    sampler, batch_sampler = source.sampler, source.batch_sampler
+    batch_sampler = source.batch_sampler
     if batch_sampler is not None and type(batch_sampler) is not BatchSampler:
         return None
-    if type(sampler) is RandomSampler:
-        if sampler.replacement or sampler.num_samples != len(sampler.data_source):
-            return None
-    elif type(sampler) is not SequentialSampler:
+    sampler: Any = getattr(batch_sampler, "sampler", source.sampler)
+    if type(sampler) not in (RandomSampler, SequentialSampler):
+        return None
+    samples = len(source.dataset)  # type: ignore[arg-type]
+    drawn = getattr(sampler, "num_samples", len(sampler.data_source))
+    if drawn != samples or getattr(sampler, "replacement", False):
         return None
     shuffle = type(sampler) is RandomSampler and not sharding.sequential
     rank = sharding.rank if sharding.enabled else 0
     if not sharding.training and not shuffle and sharding.shares > 1:
-        samples = len(source.dataset)  # type: ignore[arg-type]
         own = range(rank, samples, sharding.shares)
         return own or range(rank % max(samples, 1), samples)[:1]
     generator = getattr(sampler, "generator", None) or source.generator

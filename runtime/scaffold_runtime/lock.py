@@ -1,4 +1,4 @@
-"""A lock on a run's folder: two runs in one would overwrite each other's checkpoints."""
+"""A run's folder: locked, since two runs in one would overwrite each other's files."""
 
 from __future__ import annotations
 
@@ -57,3 +57,11 @@ class RunLock:
             Path(self._file.name).unlink(missing_ok=True)
             self._file.close()
             self._file = None
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Put a text file in place whole, or leave the one that is there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)

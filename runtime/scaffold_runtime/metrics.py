@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
@@ -216,6 +216,11 @@ class MetricRecorder:
             if batch_size is None and entry.on_epoch and entry.reduction == "mean":
                 if self.batch_size is None:
                     self.batch_size = find_batch_size(self.batch)
+                if self.batch_size is None and self.batch is not None:
+                    raise MisconfigurationError(
+                        f"The mean of {name!r} is weighted by batch size, and there is no"
+                        f" tensor in the batch: call self.log({name!r}, ..., batch_size=n)."
+                    )
                 batch_size = self.batch_size
             scalar = self._as_scalar(name, value, arguments.enable_graph)
             entry.update(scalar, 1 if batch_size is None else batch_size)
@@ -389,21 +394,17 @@ def _is_metric(value: Any) -> bool:
     return torchmetrics is not None and isinstance(value, torchmetrics.Metric)
 
 
-def find_batch_size(batch: Any) -> int:
-    """Size of the first dimension of the first tensor in a batch of any nesting; else 1."""
-    for tensor in _tensors(batch):
-        return int(tensor.shape[0]) if tensor.dim() else 1
-    return 1
-
-
-def _tensors(batch: Any) -> Iterator[torch.Tensor]:
+def find_batch_size(batch: Any) -> int | None:
+    """Size of the first dimension of the first tensor in a batch of any nesting."""
     if isinstance(batch, torch.Tensor):
-        yield batch
-    elif isinstance(batch, Mapping):
-        for value in batch.values():
-            yield from _tensors(value)
-    elif isinstance(batch, (list, tuple)):
-        for value in batch:
-            yield from _tensors(value)
+        return int(batch.shape[0]) if batch.dim() else 1
+    if isinstance(batch, Mapping):
+        batch = batch.values()
     elif hasattr(batch, "__dataclass_fields__"):
-        yield from _tensors(list(vars(batch).values()))
+        batch = vars(batch).values()
+    elif isinstance(batch, (str, bytes, Iterator)) or not isinstance(batch, Iterable):
+        return None
+    for part in batch:
+        if (size := find_batch_size(part)) is not None:
+            return size
+    return None

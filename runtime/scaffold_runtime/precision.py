@@ -140,7 +140,7 @@ def _is_unscaled(scaler: torch.amp.GradScaler, optimizer: Optimizer) -> bool:
 
 @contextmanager
 def default_dtype(dtype: torch.dtype) -> Iterator[None]:
-    """New tensors inside are of `dtype`."""
+    """New tensors inside are of `dtype`, as the parameters are."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:

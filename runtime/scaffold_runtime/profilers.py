@@ -35,7 +35,7 @@ class Profiler(ABC):
 
     Args:
         dirpath: folder for files, by default that of the run's logs.
-        filename: write the report to `<stage>-<filename>.txt` there, a file for each rank,
+        filename: add the report to `<stage>-<filename>.txt` there, a file for each rank,
             rather than print that of rank 0.
     """
 
@@ -97,7 +97,8 @@ class Profiler(ABC):
         """Print the report, or write it to the file."""
         report = self.summary()
         if report and self.filename:
-            self._path(".txt").write_text(report, encoding="utf-8")
+            with self._path(".txt").open("a", encoding="utf-8") as file:
+                file.write(report)
         elif report and global_rank() == 0:
             print(f"{self._stage.upper()} Profiler Report\n\n{report}")
 
@@ -140,6 +141,7 @@ class SimpleProfiler(Profiler):
     Attributes:
         recorded_durations: seconds of each call, by action.
         current_actions: when the actions that run now began.
+        start_time: when the profiler was made, in seconds of the monotonic clock.
     """
 
     def __init__(
@@ -149,7 +151,7 @@ class SimpleProfiler(Profiler):
         self.extended = extended
         self.recorded_durations: dict[str, list[float]] = defaultdict(list)
         self.current_actions: dict[str, float] = {}
-        self._began = time.monotonic()
+        self.start_time = time.monotonic()
 
     def start(self, action_name: str) -> None:
         """An action begins.
@@ -174,9 +176,7 @@ class SimpleProfiler(Profiler):
         self.recorded_durations[action_name].append(end - began)
 
     def summary(self) -> str:
-        if not self.recorded_durations:
-            return ""
-        whole, recorded = time.monotonic() - self._began, self.recorded_durations
+        whole, recorded = time.monotonic() - self.start_time, self.recorded_durations
         totals = {name: sum(recorded[name]) for name in recorded}
         rows = [f"{'Action':<60} {'Mean (s)':>10} {'Total (s)':>10}"]
         if self.extended:
@@ -405,12 +405,13 @@ def make_profiler(profiler: Profiler | str | None) -> Profiler:
         MisconfigurationError: the word is unknown.
     """
     if isinstance(profiler, str):
-        if profiler not in PROFILERS:
+        word = profiler.lower()
+        if word not in PROFILERS:
             raise MisconfigurationError(
                 f"profiler={profiler!r} is unknown: use {', '.join(map(repr, PROFILERS))}, or"
                 " an object of scaffold_runtime.profilers."
             )
-        return PROFILERS[profiler]()
+        return PROFILERS[word]()
     return PassThroughProfiler() if profiler is None else profiler
 
 

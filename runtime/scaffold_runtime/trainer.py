@@ -521,7 +521,7 @@ class Trainer:
             MisconfigurationError: `empty_init` is True.
         """
         _refuse_if(empty_init, "empty_init is not supported: use torch.device('meta').")
-        with default_dtype(self.engine.precision.dtype), self.engine.device:
+        with self.engine.device, default_dtype(self.engine.precision.dtype):
             yield
 
     def print(self, *args: Any, **kwargs: Any) -> None:
@@ -761,6 +761,10 @@ class Trainer:
         """The first logger, None without one."""
         return self.loggers[0] if self.loggers else None
 
+    @logger.setter
+    def logger(self, logger: Logger | None) -> None:
+        self.loggers = [] if logger is None else [logger]
+
     @property
     def log_dir(self) -> str | None:
         """Folder of this run's logs, the same on every rank.
@@ -823,8 +827,8 @@ _LEAST = {
     "log_every_n_steps": 0,
     "reload_dataloaders_every_n_epochs": 0,
     "accumulate_grad_batches": 1,
-    "check_val_every_n_epoch": 1,
     "num_nodes": 1,
+    "check_val_every_n_epoch": 1,
 }
 _MAY_BE_NONE = "max_epochs", "min_epochs", "min_steps", "check_val_every_n_epoch"
 _OFF_IN_BAREBONES = (

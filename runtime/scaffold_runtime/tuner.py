@@ -43,12 +43,18 @@ class LRFinder:
 
     Attributes:
         mode: `exponential` or `linear`.
+        lr_min: the first learning rate.
+        lr_max: the last.
+        num_training: how many there are.
         results: under `lr` the learning rates that were tried, under `loss` the smoothed
             loss at each.
     """
 
-    def __init__(self, mode: str) -> None:
-        self.mode = mode
+    def __init__(
+        self, mode: str, lr_min: float, lr_max: float, num_training: int
+    ) -> None:
+        self.mode, self.num_training = mode, num_training
+        self.lr_min, self.lr_max = lr_min, lr_max
         self.results: dict[str, list[float]] = {"lr": [], "loss": []}
         self._best: int | None = None
 
@@ -185,8 +191,8 @@ class Tuner:
             f" {' or '.join(names)}: name its learning rate by attr_name, or use"
             " update_attr=False.",
         )
-        finder = LRFinder(mode)
-        search = _RangeTest(finder, min_lr, max_lr, num_training, early_stop_threshold)
+        finder = LRFinder(mode, min_lr, max_lr, num_training)
+        search = _RangeTest(finder, early_stop_threshold)
         with _trial(trainer, model, search):
             trainer.max_steps, trainer.limit_val_batches = num_training, 0
             trainer.fit(model, train_dataloaders, datamodule=datamodule)
@@ -303,9 +309,6 @@ class _RangeTest(_KeepWeights):
     """Sets the learning rate of each step, and notes the loss."""
 
     finder: LRFinder
-    first: float
-    last: float
-    steps: int
     threshold: float | None
     average: float = 0.0
     best: float = 0.0
@@ -320,12 +323,12 @@ class _RangeTest(_KeepWeights):
         trainer.lr_scheduler_configs = []
 
     def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
-        taken, share = trainer.global_step, (trainer.global_step + 1) / self.steps
-        rate = self.first
-        if taken and self.finder.mode == "linear":
-            rate += share * (self.last - self.first)
+        own, taken = self.finder, trainer.global_step
+        share, rate = (taken + 1) / own.num_training, own.lr_min
+        if taken and own.mode == "linear":
+            rate += share * (own.lr_max - rate)
         elif taken:
-            rate *= (self.last / self.first) ** share
+            rate *= (own.lr_max / rate) ** share
         for group in trainer.optimizers[0].param_groups:
             group["lr"] = group["initial_lr"] = rate
 

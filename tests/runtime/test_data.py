@@ -24,6 +24,28 @@ def test_data_sets_make_loaders_and_only_training_is_shuffled():
         data.test_dataloader()
 
 
+def test_the_batch_size_is_passed_on_to_a_data_module_that_takes_it():
+    class Own(L.LightningDataModule):
+        def __init__(self, name, batch_size=1):
+            super().__init__()
+            self.save_hyperparameters()
+
+    class Any(L.LightningDataModule):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.given = kwargs
+
+    data = Own.from_datasets(TensorDataset(torch.ones(8)), batch_size=4, name="x")
+    assert data.hparams == {"name": "x", "batch_size": 4}
+    assert Any.from_datasets(batch_size=4).given == {"batch_size": 4, "num_workers": 0}
+
+
+def test_data_sets_in_a_collection_make_loaders_in_one_like_it():
+    given = {"a": TensorDataset(torch.ones(8)), "b": [TensorDataset(torch.ones(4))]}
+    loaders = L.LightningDataModule.from_datasets(given).train_dataloader()
+    assert (len(loaders["a"]), len(loaders["b"][0])) == (8, 4)
+
+
 def test_an_iterable_data_set_is_not_shuffled():
     class Stream(IterableDataset):
         def __iter__(self):

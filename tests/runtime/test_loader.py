@@ -154,6 +154,34 @@ def test_a_batch_sampler_of_the_users_is_left_alone():
     assert indices(source) == [[0, 9], [1, 8, 5]]
 
 
+@pytest.mark.parametrize(
+    ("sampler", "size", "drop_last", "sizes"),
+    [
+        (SequentialSampler(range(10)), 3, False, [3, 3, 3, 1]),
+        (SequentialSampler(range(10)), 3, True, [3, 3, 3]),
+        (RandomSampler(range(10)), 4, False, [4, 4, 2]),
+    ],
+)
+def test_torchs_own_batch_sampler_has_the_say_on_batches(
+    sampler, size, drop_last, sizes
+):
+    batches = BatchSampler(sampler, size, drop_last)
+    source = DataLoader(Numbers(10), batch_sampler=batches, collate_fn=identity)
+    first, second = indices(source, epoch=0), indices(source, epoch=1)
+    assert list(map(len, first)) == sizes
+    assert len(EpochLoader(source, Sharding())) == len(sizes)
+    assert (first != second) == isinstance(sampler, RandomSampler)
+    ranks = [indices(source, rank=rank, world_size=2) for rank in range(2)]
+    dealt = {index for batches in ranks for batch in batches for index in batch}
+    assert len(dealt) == (6 if drop_last else 10)
+
+
+@pytest.mark.parametrize("sampler", [SequentialSampler, RandomSampler])
+def test_a_sampler_of_other_data_is_left_alone(sampler):
+    taken = sum(indices(loader(sampler=sampler(range(4)))), [])
+    assert sorted(taken) == [0, 1, 2, 3]
+
+
 def test_in_several_ranks_it_is_left_alone_with_a_warning():
     source = loader(sampler=WeightedRandomSampler([1.0] * 10, 10))
     with pytest.warns(UserWarning, match="WeightedRandomSampler is your own"):

@@ -1,5 +1,7 @@
 """What `self.log` records: forks, weights, reductions, and what it refuses."""
 
+from dataclasses import dataclass
+
 import numpy
 import pytest
 import torch
@@ -258,6 +260,14 @@ def test_logging_outside_of_a_run_warns():
         Logging().log("x", 1.0)
 
 
+@dataclass
+class Pair:
+    """A batch of a type of its own."""
+
+    first: object
+    second: object
+
+
 @pytest.mark.parametrize(
     ("batch", "size"),
     [
@@ -265,7 +275,8 @@ def test_logging_outside_of_a_run_warns():
         ({"a": "text", "b": [torch.ones(4)]}, 4),
         ((None, torch.ones(5)), 5),
         (torch.tensor(1.0), 1),
-        ("nothing", 1),
+        (Pair("text", torch.ones(6)), 6),
+        ({(torch.ones(7),)}, 7),
     ],
 )
 def test_the_batch_size_is_the_first_tensors_first_dimension(batch, size, make_trainer):
@@ -328,3 +339,21 @@ def test_a_metric_and_a_number_under_one_name_are_told_apart(fit):
 
     with pytest.raises(L.MisconfigurationError, match="'value' as a metric before"):
         fit(Changing())
+
+
+@pytest.mark.parametrize("batch", ["text", ["a", "b"], 5, {}, iter([torch.ones(1)])])
+def test_a_mean_over_batches_of_unknown_size_is_refused(batch, make_trainer):
+    class Weighing(Logging):
+        def validation_step(self, batch, batch_idx):
+            self.log("weighted", 1.0, batch_size=size)
+
+    class Batches:
+        def __iter__(self):
+            return iter([batch])
+
+    size = None
+    with pytest.raises(L.MisconfigurationError, match="batch_size=n"):
+        make_trainer().validate(Weighing(), Batches(), verbose=False)
+    size = 2
+    (metrics,) = make_trainer().validate(Weighing(), Batches(), verbose=False)
+    assert metrics == {"weighted": 1.0}

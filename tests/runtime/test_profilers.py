@@ -152,6 +152,19 @@ def test_reports_are_files_by_stage_and_rank(kind, tmp_path):
     assert (tmp_path / "there" / "test-times-3.txt").read_text()
 
 
+def test_a_second_run_adds_its_report_to_the_file(tmp_path):
+    for _ in range(2):
+        profiler = SimpleProfiler(dirpath=tmp_path, filename="times")
+        L.Trainer(max_epochs=1, profiler=profiler, **QUIET).fit(Net())
+        assert profiler.start_time < time.monotonic()
+    assert (tmp_path / "fit-times.txt").read_text().count("The whole: ") == 2
+
+
+@pytest.mark.parametrize("word", ["simple", "Simple"])
+def test_a_word_names_a_profiler_whatever_its_case(word):
+    assert isinstance(L.Trainer(profiler=word, **QUIET).profiler, SimpleProfiler)
+
+
 def test_the_folder_is_that_of_the_logs(tmp_path):
     fit(tmp_path, SimpleProfiler(filename="times"), logger=True)
     assert (tmp_path / "lightning_logs/version_0/fit-times.txt").is_file()

@@ -22,7 +22,7 @@ from scaffold_runtime.callbacks import (
     RichProgressBar,
     Timer,
 )
-from scaffold_runtime.loggers import CSVLogger, TensorBoardLogger
+from scaffold_runtime.loggers import CSVLogger, DummyLogger, TensorBoardLogger
 from tests.runtime.callbacks.conftest import QUIET, loader
 
 
@@ -347,13 +347,19 @@ def test_no_step_is_logged_every_zero_steps(net, make_trainer, tmp_path):
 
 
 def test_hyperparameters_are_logged_unless_told_not_to(make_trainer, net, tmp_path):
+    graphs = []
+
+    class Graphs(CSVLogger):
+        def log_graph(self, model, input_array=None):
+            graphs.append(self.name)
+
     class Saving(net):
         def __init__(self, width=3):
             super().__init__()
             self.save_hyperparameters()
 
     for logged in (True, False):
-        logger = CSVLogger(tmp_path, name=str(logged))
+        logger = Graphs(tmp_path, name=str(logged))
         make_trainer(
             logger=logger,
             max_epochs=1,
@@ -362,6 +368,22 @@ def test_hyperparameters_are_logged_unless_told_not_to(make_trainer, net, tmp_pa
         ).fit(Saving())
         file = tmp_path / str(logged) / "version_0" / "hparams.yaml"
         assert (file.is_file() and "width: 3" in file.read_text()) == logged
+    assert graphs == ["True"]
+
+
+def test_a_logger_may_be_set_after_construction(net, make_trainer, tmp_path):
+    trainer = make_trainer(max_epochs=1, logger=False)
+    trainer.logger = logger = CSVLogger(tmp_path)
+    trainer.fit(net())
+    assert (trainer.loggers, trainer.log_dir) == ([logger], logger.log_dir)
+    trainer.logger = None
+    assert (trainer.logger, trainer.loggers) == (None, [])
+
+
+def test_one_dummy_logger_stands_for_all_in_a_trial_run(make_trainer, tmp_path):
+    both = [CSVLogger(tmp_path / "a"), CSVLogger(tmp_path / "b")]
+    trainer = make_trainer(fast_dev_run=True, logger=both)
+    assert [type(logger) for logger in trainer.loggers] == [DummyLogger]
 
 
 def test_modules_are_made_in_the_runs_precision(make_trainer):
@@ -603,6 +625,7 @@ ONE_SENTENCE = re.compile(r"[^\n]+[.]")
         ({"devices": "two"}, "'two'"),
         ({"devices": [0, 5]}, "1 cpu"),
         ({"devices": -1}, "devices=-1"),
+        ({"devices": [0, 0]}, "1 cpu"),
         ({"num_nodes": 0}, "num_nodes=0"),
         ({"num_nodes": "1"}, "num_nodes='1'"),
         ({"max_time": 60}, "60 is no duration"),

@@ -111,6 +111,7 @@ def test_the_suggestion_becomes_the_modules(tmp_path):
     model = Net()
     finder = Tuner(make_trainer(tmp_path, max_epochs=9)).lr_find(model)
     assert model.hparams.lr == finder.suggestion() in finder.results["lr"]
+    assert (finder.lr_min, finder.lr_max, finder.num_training) == (1e-8, 1, 100)
     model.rate = 0.0
     finder = Tuner(make_trainer(tmp_path, max_epochs=9)).lr_find(
         model, attr_name="rate"
@@ -181,7 +182,7 @@ def test_by_hand_the_rates_are_the_searchs_too(tmp_path):
 
 
 def test_too_few_losses_give_no_suggestion():
-    finder = LRFinder("linear")
+    finder = LRFinder("linear", 0.1, 1.0, 10)
     finder.results = {"lr": [0.1, 0.2, 0.3], "loss": [3.0, 2.0, 1.0]}
     with pytest.warns(UserWarning, match="No learning rate is suggested"):
         assert finder.suggestion() is None
@@ -193,7 +194,7 @@ def test_too_few_losses_give_no_suggestion():
 def test_the_plot_shows_losses_over_rates(tmp_path):
     matplotlib = pytest.importorskip("matplotlib")
     matplotlib.use("Agg")
-    finder = LRFinder("exponential")
+    finder = LRFinder("exponential", 0.1, 1.0, 10)
     finder.results = {
         "lr": [10.0**n for n in range(14)],
         "loss": [9.0, 8.0, 7.0, *[6.0] * 8, 2.0, 1.0, 9.0],
@@ -212,7 +213,7 @@ def test_the_plot_shows_losses_over_rates(tmp_path):
 def test_without_matplotlib_the_plot_says_so(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "matplotlib.pyplot", None)
     with pytest.raises(L.MisconfigurationError, match="pip install matplotlib"):
-        LRFinder("linear").plot()
+        LRFinder("linear", 0.1, 1.0, 10).plot()
 
 
 def test_fast_dev_run_tunes_nothing(tmp_path):

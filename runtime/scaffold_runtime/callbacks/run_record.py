@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from scaffold_runtime.callback import Callback
+from scaffold_runtime.lock import write_whole
 from scaffold_runtime.secret import mask_words
 from scaffold_runtime.seed import SEED_VARIABLE
 from scaffold_runtime.stops import RunStopped
@@ -81,11 +82,7 @@ class RunRecord(Callback):
         self._write()
 
     def _write(self) -> None:
-        """Put the file in place whole, or leave the one that is there."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(self._record, indent=2) + "\n", "utf-8")
-        os.replace(temporary, self._path)
+        write_whole(self._path, json.dumps(self._record, indent=2) + "\n")
 
 
 def _describe(trainer: Trainer) -> dict[str, Any]:

@@ -57,11 +57,8 @@ def bring_optimizer(
 
     def configure_optimizers(module: Module) -> Any:
         optimizer = instantiate_class(module.parameters(), optimizer_spec)
-        if not scheduler_spec:
-            return configure(module, optimizer, None)
-        return configure(
-            module, optimizer, instantiate_class(optimizer, scheduler_spec)
-        )
+        scheduler = scheduler_spec and instantiate_class(optimizer, scheduler_spec)
+        return configure(module, optimizer, scheduler)
 
     own = MethodType(configure_optimizers, module)
     module.configure_optimizers = own  # type: ignore[method-assign]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import yaml
 
 from scaffold_runtime.callback import Callback
 from scaffold_runtime.errors import UserError
+from scaffold_runtime.lock import write_whole
 from scaffold_runtime.secret import mask
 
 if TYPE_CHECKING:
@@ -73,10 +73,7 @@ class SaveConfigCallback(Callback):
                 " version for the logger, or delete it."
             )
         if trainer.is_global_zero:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_name(f"{path.name}.tmp")
-            temporary.write_text(self.config_text(), encoding="utf-8")
-            os.replace(temporary, path)
+            write_whole(path, self.config_text())
 
     def config_text(self) -> str:
         """The config as YAML, with secrets masked."""

@@ -9,6 +9,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from scaffold_runtime.lock import write_whole
+
 PLAIN = (bool, int, float, str)
 
 
@@ -52,9 +54,7 @@ def write_yaml(path: str, params: Mapping[str, Any]) -> None:
     """Write hyperparameters as YAML that any safe loader reads."""
     import yaml
 
-    temporary = Path(f"{path}.tmp")
-    temporary.write_text(yaml.safe_dump(plain(params), sort_keys=True), "utf-8")
-    temporary.replace(path)
+    write_whole(Path(path), yaml.safe_dump(plain(params), sort_keys=True))
 
 
 def plain(value: Any) -> Any:

@@ -115,6 +115,9 @@ class MLFlowLogger(UploadingLogger):
 
         now, records = int(time.time() * 1000), []
         for name, value in values.items():
+            if isinstance(value, str):
+                rank_zero_warn(f"MLflow logs numbers: {name}={value!r} is left out.")
+                continue
             allowed = FORBIDDEN.sub("", name)
             if allowed != name:
                 rank_zero_warn(

@@ -53,19 +53,14 @@ class TensorBoardLogger(LocalLogger):
     ) -> None:
         super().__init__(save_dir, name, version, prefix)
         self._log_graph, self._default_hp_metric = log_graph, default_hp_metric
-        self._sub_dir = None if sub_dir is None else os.fspath(sub_dir)
+        self.sub_dir = None if sub_dir is None else os.fspath(sub_dir)
         self._kwargs = kwargs
         self.hparams: dict[str, Any] = {}
 
     @property
-    def sub_dir(self) -> str | None:
-        """Folder within the run's folder for the event files."""
-        return self._sub_dir
-
-    @property
     def log_dir(self) -> str:
         """Folder of the event files."""
-        path = os.path.join(super().log_dir, self._sub_dir or "").rstrip(os.sep)
+        path = os.path.join(super().log_dir, self.sub_dir or "").rstrip(os.sep)
         return os.path.expanduser(os.path.expandvars(path))
 
     def _begin(self) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, Literal
 
-from scaffold_runtime.errors import MisconfigurationError
+from scaffold_runtime.errors import MisconfigurationError, WrongTypeError
 from scaffold_runtime.launch import rank_zero_only, rank_zero_warn
 from scaffold_runtime.loggers.hyperparameter import as_dict, plain
 from scaffold_runtime.loggers.local import Folder
@@ -165,15 +165,15 @@ class WandbLogger(UploadingLogger):
         """Record items of one of wandb's kinds, each with its own options.
 
         Raises:
-            MisconfigurationError: a list of options is longer or shorter than the items.
+            WrongTypeError: items or options are no list, or not of one length.
         """
         import wandb
 
-        for name, values in options.items():
-            if len(values) != len(items):
-                raise MisconfigurationError(
-                    f"WandbLogger: {len(items)} items under {key!r} and {len(values)}"
-                    f" values of {name}; give one for each."
+        for name, values in {"items": items, **options}.items():
+            if not isinstance(items, list) or len(values) != len(items):
+                raise WrongTypeError(
+                    f"WandbLogger: {name} of {key!r} must be a list of {len(items)}, one"
+                    f" for each item, and it is {values!r:.50}."
                 )
         make = getattr(wandb, kind)
         of_each = [{n: v[i] for n, v in options.items()} for i in range(len(items))]

@@ -67,16 +67,10 @@ class DelayedVerdict:
 def make_verdict(trainer: Trainer) -> DelayedVerdict | None:
     """A delayed verdict where the optimizer can mask its update on the device."""
     scales = getattr(trainer.engine.precision, "scaler", None) is not None
-    masks = all(
-        getattr(optimizer, "_step_supports_amp_scaling", False)
-        for optimizer in trainer.optimizers
-    )
-    applies = (
-        trainer.engine.device.type == "cuda"
-        and trainer.module.automatic_optimization
-        and trainer.strategy.name != "fsdp"
-    )
-    return DelayedVerdict(scales) if applies and (scales or masks) else None
+    own, on_cuda = trainer.optimizers, trainer.engine.device.type == "cuda"
+    masks = all(getattr(o, "_step_supports_amp_scaling", False) for o in own)
+    usual = trainer.module.automatic_optimization and trainer.strategy.name != "fsdp"
+    return DelayedVerdict(scales) if on_cuda and usual and (scales or masks) else None
 
 
 def check_loss(trainer: Trainer, loss: torch.Tensor, batch_idx: int) -> None:

@@ -67,7 +67,7 @@ class DataSource:
         mode = "max_size_cycle" if stage == "train" else "sequential"
         loaders = combine(loaders, mode)
         for loader in getattr(loaders, "flattened", [loaders]):
-            if not hasattr(loader, "__iter__"):
+            if not (hasattr(loader, "__iter__") or hasattr(loader, "__getitem__")):
                 raise WrongTypeError(
                     f"{hook} gave {type(loader).__name__}, which cannot be iterated: give a"
                     " DataLoader or another iterable of batches."
@@ -185,6 +185,8 @@ def _limit_batches(trainer: Trainer, loader: EpochLoader, word: str) -> int | fl
     """Apply a stage's limit to every member of a loader; the batches of an epoch then."""
     name = f"limit_{word}_batches"
     limit = getattr(trainer, name)
+    if any(member.length == 0 for member in loader.members):
+        rank_zero_warn(f"{word}_dataloader gave a loader that has no batch.")
     return loader.limit([count_batches(m.length, limit, name) for m in loader.members])
 
 

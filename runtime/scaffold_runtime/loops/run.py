@@ -170,7 +170,8 @@ def _set_up(trainer: Trainer, fn: TrainerFn, ckpt_path: str | None) -> None:
     if fitting:
         _configure_optimizers(trainer)
         trainer.hooks.call("on_fit_start")
-    _log_hyperparameters(trainer)
+    if trainer.enable_autolog_hparams:
+        _log_hyperparameters(trainer)
     if fitting:
         if content is not None and path is not None:
             resume.load_training_state(trainer, content, path)
@@ -219,11 +220,7 @@ def _call_setup(trainer: Trainer, stage: str) -> None:
     rank = trainer.global_rank if trainer.distributed else None
     trainer.profiler.setup(stage, rank, trainer.log_dir)
     trainer.engine.barrier("setup")
-    if trainer.datamodule is not None:
-        trainer.datamodule.setup(stage)
-    for callback in trainer.callbacks:
-        callback.setup(trainer, trainer.module, stage)
-    trainer.module.setup(stage)
+    _tell_all(trainer, "setup", stage)
 
 
 def _configure_optimizers(trainer: Trainer) -> None:
@@ -256,7 +253,7 @@ def _log_hyperparameters(trainer: Trainer) -> None:
                 )
             merged[key] = value
     for logger in trainer.loggers:
-        if owners and trainer.enable_autolog_hparams:
+        if owners:
             logger.log_hyperparams(mask(merged))
         logger.log_graph(trainer.module)
         logger.save()
@@ -268,18 +265,19 @@ def _finish(trainer: Trainer, fn: TrainerFn) -> None:
         trainer.leave_loop()
         trainer.hooks.call("on_fit_end")
     trainer.leave_loop()
-    _tear_down(trainer, fn.value)
+    _tell_all(trainer, "teardown", fn.value)
     for logger in trainer.loggers:
         logger.finalize("success")
     trainer.state.status, trainer.state.stage = TrainerStatus.FINISHED, None
 
 
-def _tear_down(trainer: Trainer, stage: str) -> None:
+def _tell_all(trainer: Trainer, hook: str, stage: str) -> None:
+    """Call `setup` or `teardown` of data module, callbacks and module."""
     if trainer.datamodule is not None:
-        trainer.datamodule.teardown(stage)
+        getattr(trainer.datamodule, hook)(stage)
     for callback in trainer.callbacks:
-        callback.teardown(trainer, trainer.module, stage)
-    trainer.module.teardown(stage)
+        getattr(callback, hook)(trainer, trainer.module, stage)
+    getattr(trainer.module, hook)(stage)
 
 
 def _interrupt(trainer: Trainer, interruption: BaseException) -> None:

@@ -150,7 +150,9 @@ def train_batch(trainer: Trainer, batch: Any, batch_idx: int) -> None:
     recorder.batch, recorder.batch_size = batch, None
     trainer.shows_epoch = False
     table = hooks.table
-    if table["on_train_batch_start"]:
+    if batch is None:
+        rank_zero_warn("train_dataloader gave None as a batch: it is skipped.")
+    elif table["on_train_batch_start"]:
         answer = hooks.call("on_train_batch_start", batch, batch_idx)[-1]
         if answer == -1 and is_overridden(
             trainer.module, "on_train_batch_start", Module
@@ -166,7 +168,9 @@ def train_batch(trainer: Trainer, batch: Any, batch_idx: int) -> None:
         trainer.is_last_batch or (batch_idx + 1) % trainer.accumulate_grad_batches == 0
     )
     trainer.is_stepping = stepping
-    if not plan.automatic:
+    if batch is None:
+        outputs = None
+    elif not plan.automatic:
         trainer.recorder.hook = "training_step"
         with trainer.engine.autocast():
             _, outputs = _read_output(trainer, plan.training_step(*arguments))

@@ -9,14 +9,20 @@ from collections.abc import Callable
 from functools import partial
 
 from scaffold_runtime.errors import MisconfigurationError
-from scaffold_runtime.strategies.base import Strategy
+from scaffold_runtime.strategies.base import SingleDeviceStrategy, Strategy
 from scaffold_runtime.strategies.ddp import DDPStrategy
 from scaffold_runtime.strategies.fsdp import FSDPStrategy
 
-__all__ = ["DDPStrategy", "FSDPStrategy", "Strategy", "make_strategy"]
+__all__ = [
+    "DDPStrategy",
+    "FSDPStrategy",
+    "SingleDeviceStrategy",
+    "Strategy",
+    "make_strategy",
+]
 
 _KNOWN: dict[str, Callable[[], Strategy]] = {
-    "single_device": Strategy,
+    "single_device": SingleDeviceStrategy,
     "ddp": DDPStrategy,
     "ddp_find_unused_parameters_false": DDPStrategy,
     "ddp_find_unused_parameters_true": partial(
@@ -27,13 +33,9 @@ _KNOWN: dict[str, Callable[[], Strategy]] = {
 }
 _REFUSED = {
     "dp": "use 'ddp'",
-    "ddp_spawn": "use 'ddp', which starts your script once per process",
-    "ddp_fork": "use 'ddp', which starts your script once per process",
     "ddp_notebook": "put the code in a script and use 'ddp'",
+    "ddp_": "use 'ddp', which starts your script once per process",
     "deepspeed": "use 'fsdp', which shards the same state",
-    "colossalai": "use 'fsdp'",
-    "bagua": "use 'ddp'",
-    "hivemind": "use 'ddp'",
     "xla": "use accelerator='cuda' or 'cpu'",
 }
 
@@ -53,10 +55,11 @@ def make_strategy(strategy: str | Strategy, world_size: int) -> Strategy:
         return strategy
     if strategy == "auto":
         strategy = "ddp" if world_size > 1 else "single_device"
-    if strategy in _KNOWN:
-        return _KNOWN[strategy]()
+    word = str(strategy).lower()
+    if word in _KNOWN:
+        return _KNOWN[word]()
     for refused, instead in _REFUSED.items():
-        if str(strategy).startswith(refused):
+        if word.startswith(refused):
             raise MisconfigurationError(
                 f"strategy={strategy!r} is not supported: {instead}."
             )

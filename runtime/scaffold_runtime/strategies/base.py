@@ -30,7 +30,8 @@ class Strategy:
     Attributes:
         name: the Trainer's word for it.
         distributed: it needs a process group, even when it runs alone.
-        place: where this process stands.
+        place: where this process stands; `global_rank`, `local_rank`, `world_size` and
+            `is_global_zero` are parts of it.
         root_device: the device of this process.
         allows_inference_mode: evaluation may run under `torch.inference_mode`.
         allows_manual_optimization: a backward pass may run inside the step.
@@ -42,14 +43,14 @@ class Strategy:
     allows_manual_optimization = True
 
     def __init__(self) -> None:
-        self.place = ProcessPlace()
-        self.root_device = torch.device("cpu")
         self.heartbeat: Heartbeat | None = None
+        Strategy.connect(self, ProcessPlace(), torch.device("cpu"))
 
     def connect(self, place: ProcessPlace, device: torch.device) -> None:
         """Take a place and a device, and join the other ranks."""
-        self.place = place
-        self.root_device = device
+        self.place, self.root_device = place, device
+        self.world_size, self.local_rank = place.world_size, place.local_rank
+        self.global_rank, self.is_global_zero = place.rank, place.rank == 0
 
     def setup(self, module: nn.Module) -> None:
         """Put the module on its device, in place."""
@@ -130,6 +131,12 @@ class Strategy:
         dist.all_reduce(reduced, op=getattr(dist.ReduceOp, kind))
         return reduced / self.place.world_size if op in ("mean", "avg") else reduced
 
+    def reduce(
+        self, tensor: torch.Tensor, group: None = None, reduce_op: str = "mean"
+    ) -> torch.Tensor:
+        """`all_reduce`, under Lightning's name; `group` must be None: all ranks take part."""
+        return self.all_reduce(tensor, reduce_op)
+
     def all_gather(
         self, tensor: torch.Tensor, sync_grads: bool = False
     ) -> torch.Tensor:
@@ -170,6 +177,10 @@ class Strategy:
     reduce_boolean_decision = agree  # as Lightning's callbacks call it
 
 
+class SingleDeviceStrategy(Strategy):
+    """One device in one process."""
+
+
 class ProcessGroupStrategy(Strategy):
     """Several processes that talk through `torch.distributed`.
 
@@ -188,7 +199,7 @@ class ProcessGroupStrategy(Strategy):
     ) -> None:
         super().__init__()
         self._backend = process_group_backend
-        if isinstance(timeout, (int, float)):
+        if isinstance(timeout, (int, float)):  # seconds, as a config file writes it
             timeout = timedelta(seconds=timeout)
         self._timeout = timeout
 

@@ -64,6 +64,14 @@ def test_characters_that_mlflow_forbids_are_left_out(tmp_path):
     assert logger.experiment.get_run(logger.run_id).data.metrics == {"run-acc1": 1.0}
 
 
+def test_text_among_metrics_is_left_out_with_a_warning(tmp_path):
+    logger = MLFlowLogger(tracking_uri=f"file:{tmp_path}")
+    with pytest.warns(UserWarning, match="word='x' is left out"):
+        logger.log_metrics({"word": "x", "loss": 1.0})
+    run = logger.experiment.get_run(logger.run_id)
+    assert run.data.metrics == {"loss": 1.0}
+
+
 def test_the_save_dir(tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     assert MLFlowLogger(save_dir=str(tmp_path)).save_dir == str(tmp_path)

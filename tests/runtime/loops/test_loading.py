@@ -65,6 +65,14 @@ def test_what_is_no_loader_is_refused_by_hook_and_type(returned, net, make_train
         make_trainer(max_epochs=1).fit(Odd())
 
 
+def test_a_loader_without_any_batch_is_told(net, make_trainer):
+    trainer = make_trainer(max_epochs=1)
+    with pytest.warns(UserWarning, match="val_dataloader gave a loader that has no"):
+        trainer.fit(net(), loader(), [[]])
+    with pytest.warns(UserWarning, match="train_dataloader gave a loader that has no"):
+        trainer.fit(net(), [])
+
+
 def test_validation_more_rarely_than_an_epoch_is_refused(net, make_trainer):
     with pytest.raises(L.MisconfigurationError, match="val_check_interval=9"):
         make_trainer(max_epochs=1, val_check_interval=9).fit(net())

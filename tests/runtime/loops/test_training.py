@@ -130,6 +130,25 @@ def test_a_step_without_a_loss_is_skipped_with_a_warning(net, make_trainer):
     assert trainer.num_training_batches == 4
 
 
+def test_a_batch_that_is_none_is_skipped_with_a_warning(net, make_trainer):
+    """A collate function may find no sample in a batch that can be used."""
+    heard = []
+
+    class Hearing(net):
+        def on_train_batch_start(self, batch, batch_idx):
+            heard.append(("start", batch_idx))
+
+        def on_train_batch_end(self, outputs, batch, batch_idx):
+            heard.append(("end", batch_idx, outputs is None))
+
+    batch = torch.ones(4, 2), torch.ones(4, 1)
+    trainer = make_trainer(max_epochs=1)
+    with pytest.warns(UserWarning, match="None as a batch"):
+        trainer.fit(Hearing(), [batch, None, batch])
+    assert trainer.global_step == 2
+    assert [word for word in heard if word[1] == 1] == [("end", 1, True)]
+
+
 def test_the_step_may_leave_out_the_batchs_number(net, make_trainer):
     class Short(net):
         def training_step(self, batch):
@@ -182,6 +201,14 @@ def test_any_iterable_is_a_loader(net, make_trainer):
     trainer.fit(net(), Batches(), Batches())
     assert (trainer.num_training_batches, trainer.global_step) == (3, 6)
     assert trainer.num_val_batches == [3]
+
+
+def test_a_data_set_is_a_loader_of_samples(net, make_trainer):
+    trainer = make_trainer(max_epochs=1)
+    trainer.fit(
+        net(), torch.utils.data.TensorDataset(torch.ones(3, 2), torch.ones(3, 1))
+    )
+    assert trainer.global_step == 3
 
 
 def test_a_plateau_scheduler_steps_on_data_without_a_length(net, make_trainer):

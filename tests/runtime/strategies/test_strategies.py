@@ -9,6 +9,7 @@ import scaffold_runtime as L
 from scaffold_runtime.strategies import (
     DDPStrategy,
     FSDPStrategy,
+    SingleDeviceStrategy,
     Strategy,
     make_strategy,
 )
@@ -17,16 +18,25 @@ from scaffold_runtime.strategies import (
 @pytest.mark.parametrize(
     ("word", "world_size", "kind"),
     [
-        ("auto", 1, Strategy),
+        ("auto", 1, SingleDeviceStrategy),
         ("auto", 2, DDPStrategy),
-        ("single_device", 1, Strategy),
+        ("single_device", 1, SingleDeviceStrategy),
         ("ddp", 2, DDPStrategy),
+        ("DDP", 2, DDPStrategy),
         ("ddp_find_unused_parameters_true", 2, DDPStrategy),
         ("fsdp", 2, FSDPStrategy),
     ],
 )
 def test_a_word_names_a_strategy(word, world_size, kind):
     assert type(make_strategy(word, world_size)) is kind
+
+
+def test_a_strategy_knows_its_place_and_reduces():
+    strategy = L.Trainer(accelerator="cpu", logger=False).strategy
+    assert isinstance(strategy, Strategy)
+    assert (strategy.global_rank, strategy.local_rank, strategy.world_size) == (0, 0, 1)
+    assert strategy.is_global_zero
+    assert strategy.reduce(torch.ones(2), reduce_op="sum").tolist() == [1.0, 1.0]
 
 
 def test_a_strategy_is_taken_as_it_is():
