@@ -334,6 +334,19 @@ def test_a_save_within_a_step_is_told_when_it_is_resumed(tmp_path):
         fit(tmp_path, ckpt_path=tmp_path / "within.ckpt")
 
 
+def test_a_save_before_a_resumed_run_has_gone_on_is_as_good_as_the_first(tmp_path):
+    expected = outcome(fit(tmp_path))
+    saves = SaveEverywhere(tmp_path)
+    fit(tmp_path, saves)
+    for path in saves.written[::5]:
+        again = SaveEverywhere(tmp_path / path.stem)
+        fit(tmp_path, again, ckpt_path=path, seed=5)
+        first = again.written[0]
+        assert "train_start" in first.name
+        resumed = outcome(fit(tmp_path, ckpt_path=first, seed=7))
+        assert differences(expected, resumed) == [], path.name
+
+
 def test_model_checkpoint_resumes_its_own_record(tmp_path):
     def callbacks():
         folder = tmp_path / "record"

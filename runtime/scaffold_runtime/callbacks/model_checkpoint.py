@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 RECORD = (
     *("best_model_path", "best_model_score", "current_score", "best_k_models"),
     *("kth_best_model_path", "kth_value", "last_model_path"),
+    # What a resumed run must know to save when the run would have that was stopped.
+    *("_last_global_step_saved", "_last_checkpoint_saved", "_owes_last"),
+    *("_waits_for_validation", "_validated"),
 )
 Metrics = dict[str, Tensor]
 Save = Callable[["ModelCheckpoint", "Trainer", Metrics], None]
@@ -51,7 +54,7 @@ def _undone_if_unwritten(save: Save) -> Save:
         try:
             save(self, trainer, candidates)
         except CheckpointError as error:
-            if not self._last_checkpoint_saved:
+            if not record["_last_checkpoint_saved"]:
                 raise
             vars(self).update(record)
             rank_zero_warn(f"{error} Training goes on; the next save tries again.")
@@ -147,7 +150,7 @@ class ModelCheckpoint(Checkpoint):
         self.best_model_score: Tensor | None = None
         self.current_score: Tensor | None = None
         self._last_global_step_saved, self._last_time_saved = 0, time.monotonic()
-        self._waits_for_validation = self._validated = False
+        self._waits_for_validation = self._validated = self._owes_last = False
         self._refuse_contradictions()
 
     def _refuse_contradictions(self) -> None:
@@ -202,7 +205,7 @@ class ModelCheckpoint(Checkpoint):
                 f"Checkpoints were in {former!r} and now go to {self.dirpath!r}: of the"
                 " former ones only best_model_path is kept."
             )
-        for name in taken & state_dict.keys() - {"current_score"}:
+        for name in taken & state_dict.keys():
             setattr(self, name, state_dict[name])
 
     def setup(self, trainer: Trainer, pl_module: Module, stage: str) -> None:
@@ -286,8 +289,9 @@ class ModelCheckpoint(Checkpoint):
             self._save_last_checkpoint(trainer, candidates)
 
     def on_train_end(self, trainer: Trainer, pl_module: Module) -> None:
-        """Write `last` where nothing was saved in the whole run."""
-        if not self._last_checkpoint_saved and not trainer.fast_dev_run:
+        """Write `last` where nothing was saved in the whole run, or a kill came before it."""
+        due = self._owes_last or not self._last_checkpoint_saved
+        if due and not trainer.fast_dev_run:
             self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
         self.finish_writing()
 
@@ -441,9 +445,10 @@ class ModelCheckpoint(Checkpoint):
     def _save_checkpoint(self, trainer: Trainer, filepath: str) -> None:
         """Write the file and tell the loggers."""
         writer: dict[str, Any] = {"writer": self._writer} if self._writer else {}
-        trainer.save_checkpoint(filepath, self.save_weights_only, **writer)
         self._last_global_step_saved = trainer.global_step
         self._last_checkpoint_saved = filepath
+        self._owes_last = bool(self.save_last) and filepath != self.last_model_path
+        trainer.save_checkpoint(filepath, self.save_weights_only, **writer)
         for logger in trainer.loggers if trainer.is_global_zero else ():
             logger.after_save_checkpoint(self)
 

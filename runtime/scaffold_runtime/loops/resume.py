@@ -72,6 +72,8 @@ def collect(trainer: Trainer, weights_only: bool = False) -> dict[str, Any]:
 
 def _loop_state(trainer: Trainer) -> dict[str, Any]:
     """Where the loop stands; random states of every rank, in the order of ranks."""
+    if trainer.resumed is not None:  # it stands where it stood, and is not at work yet
+        return trainer.resumed
     own = trainer.rank_state or rank_state(trainer)
     ranks = [trainer.engine.broadcast(own, src) for src in range(trainer.world_size)]
     loader, progress = trainer.train_loader, trainer.progress
