@@ -61,6 +61,23 @@ DEFAULT_EPOCHS = 1000
 LOG_FOLDER = "lightning_logs"
 
 
+def _in_stage(*stages: str, doc: str) -> property:
+    """Whether the trainer is at work on one of the stages."""
+    return property(lambda trainer: trainer.state.stage in stages, doc=doc)
+
+
+def _callbacks_of(kind: type[Callback]) -> tuple[property, property]:
+    """All callbacks of a kind, and the first of them, None without one."""
+
+    def every(trainer: Trainer) -> list[Any]:
+        return [own for own in trainer.callbacks if isinstance(own, kind)]
+
+    def first(trainer: Trainer) -> Any:
+        return next(iter(every(trainer)), None)
+
+    return property(every), property(first)
+
+
 class Trainer:
     """Runs a module's training, validation, test and prediction.
 
@@ -605,12 +622,11 @@ class Trainer:
 
     def checkpoint_folder(self) -> str | None:
         """Folder of the first ModelCheckpoint, None without one."""
-        return getattr(self.checkpoint_callback, "dirpath", None)
+        return self.model_checkpoints[0].dirpath if self.model_checkpoints else None
 
     def checkpoint_folders(self) -> list[str]:
         """Folders to look for checkpoints in: this run's, then earlier versions', newest first."""
-        own = self.checkpoint_callback
-        folders = [own.resolve_dirpath(self)] if own is not None else []
+        folders = [own.resolve_dirpath(self) for own in self.model_checkpoints[:1]]
         for logger in self.loggers:
             root = Path(logger.root_dir or self.default_root_dir)
             versions = sorted(root.glob("version_*/checkpoints"), key=_version_of)
@@ -739,35 +755,12 @@ class Trainer:
         """`fit` was called."""
         return self.state.fn is TrainerFn.FITTING
 
-    @property
-    def training(self) -> bool:
-        """The training loop runs."""
-        return self.stage == "train"
-
-    @property
-    def validating(self) -> bool:
-        """Validation runs, on its own or within fit."""
-        return self.stage == "validate"
-
-    @property
-    def testing(self) -> bool:
-        """The test loop runs."""
-        return self.stage == "test"
-
-    @property
-    def predicting(self) -> bool:
-        """Prediction runs."""
-        return self.stage == "predict"
-
-    @property
-    def sanity_checking(self) -> bool:
-        """The sanity check runs."""
-        return self.stage == "sanity_check"
-
-    @property
-    def evaluating(self) -> bool:
-        """`validate` or `test` runs, or a validation within fit."""
-        return self.stage in ("validate", "test", "sanity_check")
+    training = _in_stage("train", doc="The training loop runs.")
+    validating = _in_stage("validate", doc="Validation runs, on its own or within fit.")
+    testing = _in_stage("test", doc="The test loop runs.")
+    predicting = _in_stage("predict", doc="Prediction runs.")
+    sanity_checking = _in_stage("sanity_check", doc="The sanity check runs.")
+    evaluating = _in_stage("validate", "test", "sanity_check", doc="It is evaluating.")
 
     @property
     def received_sigterm(self) -> bool:
@@ -804,31 +797,10 @@ class Trainer:
         """The training loader as this rank uses it."""
         return self.train_loader.loader if self.train_loader is not None else None
 
-    @property
-    def checkpoint_callbacks(self) -> list[ModelCheckpoint]:
-        """All ModelCheckpoints."""
-        return [cb for cb in self.callbacks if isinstance(cb, ModelCheckpoint)]
-
-    @property
-    def checkpoint_callback(self) -> ModelCheckpoint | None:
-        """The first ModelCheckpoint, None without one."""
-        return next(iter(self.checkpoint_callbacks), None)
-
-    @property
-    def early_stopping_callbacks(self) -> list[EarlyStopping]:
-        """All EarlyStoppings."""
-        return [cb for cb in self.callbacks if isinstance(cb, EarlyStopping)]
-
-    @property
-    def early_stopping_callback(self) -> EarlyStopping | None:
-        """The first EarlyStopping, None without one."""
-        return next(iter(self.early_stopping_callbacks), None)
-
-    @property
-    def progress_bar_callback(self) -> ProgressBar | None:
-        """The progress bar, None without one."""
-        bars = (cb for cb in self.callbacks if isinstance(cb, ProgressBar))
-        return next(bars, None)
+    model_checkpoints = _callbacks_of(ModelCheckpoint)[0]
+    checkpoint_callbacks, checkpoint_callback = _callbacks_of(Checkpoint)
+    early_stopping_callbacks, early_stopping_callback = _callbacks_of(EarlyStopping)
+    progress_bar_callback = _callbacks_of(ProgressBar)[1]
 
 
 # --- the constructor's small parts --------------------------------------------------------

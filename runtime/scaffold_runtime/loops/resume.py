@@ -305,13 +305,13 @@ def save_and_stop(trainer: Trainer) -> None:
         RunStopped: always.
     """
     signal_number = trainer.stop_signal or trainer.signals.received
-    for callback in trainer.checkpoint_callbacks:
+    for callback in trainer.model_checkpoints:
         try:
             callback.finish_writing()
         except CheckpointError as error:  # the save that follows stands for it
             rank_zero_warn(str(error))
-    if trainer.checkpoint_callback is not None and not trainer.fast_dev_run:
-        path = trainer.checkpoint_callback.save_stopped(trainer)
+    if trainer.model_checkpoints and not trainer.fast_dev_run:
+        path = trainer.model_checkpoints[0].save_stopped(trainer)
         rank_zero_info(f"Stopped by a signal; the run goes on from {path}")
     launch.note_stop()
     if signal.Signals(signal_number).name == "SIGUSR1" and trainer.is_global_zero:

@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from scaffold_runtime.optimization import SchedulerConfig as LRSchedulerConfig
+from scaffold_runtime.optimization import SchedulerConfig
 
 STEP_OUTPUT = Tensor | Mapping[str, Any] | None
 TRAIN_DATALOADERS = Any
@@ -14,13 +14,4 @@ EVAL_DATALOADERS = Any
 OptimizerLRScheduler = Any
 LRSchedulerTypeUnion = LRScheduler | ReduceLROnPlateau
 LRSchedulerPLType = LRSchedulerTypeUnion
-
-__all__ = [
-    "EVAL_DATALOADERS",
-    "STEP_OUTPUT",
-    "TRAIN_DATALOADERS",
-    "LRSchedulerConfig",
-    "LRSchedulerPLType",
-    "LRSchedulerTypeUnion",
-    "OptimizerLRScheduler",
-]
+LRSchedulerConfig = SchedulerConfig
