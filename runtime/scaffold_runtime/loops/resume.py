@@ -192,14 +192,14 @@ def _check_entries(optimizer: Optimizer) -> None:
         return
     if isinstance(optimizer, (torch.optim.LBFGS, torch.optim.Adafactor)):
         return  # they do not keep a value for each element
+    for group in optimizer.param_groups:
+        if lacks := optimizer.defaults.keys() - group.keys():
+            raise ValueError(f"a group without {', '.join(sorted(lacks))}")
     for parameter, entries in optimizer.state.items():
         for name, value in entries.items():
-            shape = getattr(value, "shape", None)
-            if name in SCALARS:
-                fits = shape == () or isinstance(value, (int, float))
-            else:
-                fits = value is None or shape == parameter.shape
-            if not fits:
+            expected = () if name in SCALARS else parameter.shape
+            size = () if isinstance(value, (int, float)) else getattr(value, "shape", 0)
+            if size != expected and (value is not None or name in SCALARS):
                 raise ValueError(f"{name} of a parameter, {tuple(parameter.shape)}")
 
 
