@@ -107,17 +107,19 @@ class Callback:
     ) -> None:
         """Called before gradients are clipped and applied."""
 
+    # Test and predict have the hooks of validation, under their own names.
+
     def on_validation_start(self, trainer: Trainer, pl_module: Module) -> None:
-        """Called before the first batch of a validation, and so for the other two."""
+        """Called before the first batch of an evaluation."""
 
     def on_validation_end(self, trainer: Trainer, pl_module: Module) -> None:
-        """Called after the last validation batch of a run."""
+        """Called after the last batch of an evaluation."""
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: Module) -> None:
-        """Called when the validation loaders are ready."""
+        """Called when the loaders are ready."""
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: Module) -> None:
-        """Called when all validation batches are done, metrics not yet reduced."""
+        """Called when all batches are done, metrics not yet reduced."""
 
     def on_validation_batch_start(
         self,
@@ -127,9 +129,7 @@ class Callback:
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Called before `validation_step`, and so for the other two."""
-
-    on_test_batch_start = on_predict_batch_start = on_validation_batch_start
+        """Called before the batch's step."""
 
     def on_validation_batch_end(
         self,
@@ -140,14 +140,14 @@ class Callback:
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Called after `validation_step`, and so for the other two."""
-
-    on_test_batch_end = on_predict_batch_end = on_validation_batch_end
+        """Called after the batch's step; `outputs` is what it returned."""
 
     on_test_start = on_predict_start = on_validation_start
     on_test_end = on_predict_end = on_validation_end
     on_test_epoch_start = on_predict_epoch_start = on_validation_epoch_start
     on_test_epoch_end = on_predict_epoch_end = on_validation_epoch_end
+    on_test_batch_start = on_predict_batch_start = on_validation_batch_start
+    on_test_batch_end = on_predict_batch_end = on_validation_batch_end
 
     def on_exception(
         self, trainer: Trainer, pl_module: Module, exception: BaseException

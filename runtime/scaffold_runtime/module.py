@@ -92,12 +92,12 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
         """The module is on a CUDA device."""
         return self.device.type == "cuda"
 
-    current_epoch = _of_trainer("Index of the epoch being trained.", "current_epoch", 0)
-    global_step = _of_trainer("Optimizer steps taken.", "global_step", 0)
-    global_rank = _of_trainer("Index of this process among all.", "global_rank", 0)
-    local_rank = _of_trainer("Index among this machine's processes.", "local_rank", 0)
-    logger = _of_trainer("The first logger of the run.", "logger", None)
-    loggers = _of_trainer("All loggers of the run.", "loggers", [])
+    current_epoch: int = _of_trainer("The epoch being trained.", "current_epoch", 0)
+    global_step: int = _of_trainer("Optimizer steps taken.", "global_step", 0)
+    global_rank: int = _of_trainer("Index among all processes.", "global_rank", 0)
+    local_rank: int = _of_trainer("Index among this machine's.", "local_rank", 0)
+    logger: Any = _of_trainer("The first logger of the run.", "logger", None)
+    loggers: list[Any] = _of_trainer("All loggers of the run.", "loggers", [])
 
     # --- logging ----------------------------------------------------------------------
 

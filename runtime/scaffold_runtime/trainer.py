@@ -62,6 +62,18 @@ def _in_stage(doc: str, *stages: str) -> Any:
     return property(lambda self: self.state.stage in stages, doc=doc)
 
 
+def _callbacks_of(kind: type[Callback]) -> tuple[Any, Any]:
+    """All callbacks of a kind, and the first of them, None without one."""
+
+    def every(trainer: Trainer) -> list[Any]:
+        return [own for own in trainer.callbacks if isinstance(own, kind)]
+
+    def first(trainer: Trainer) -> Any:
+        return next(iter(every(trainer)), None)
+
+    return property(every), property(first)
+
+
 class Trainer:
     """Runs a module's training, validation, test and prediction.
 
@@ -601,12 +613,11 @@ class Trainer:
 
     def checkpoint_folder(self) -> str | None:
         """Folder of the first ModelCheckpoint, None without one."""
-        return getattr(self.checkpoint_callback, "dirpath", None)
+        return self.model_checkpoints[0].dirpath if self.model_checkpoints else None
 
     def checkpoint_folders(self) -> list[str]:
         """Folders to look for checkpoints in: this run's, then earlier versions', newest first."""
-        own = self.checkpoint_callback
-        folders = [own.resolve_dirpath(self)] if own is not None else []
+        folders = [own.resolve_dirpath(self) for own in self.model_checkpoints[:1]]
         for logger in self.loggers:
             root = Path(logger.root_dir or self.default_root_dir)
             versions = sorted(root.glob("version_*/checkpoints"), key=_version_of)
@@ -728,14 +739,12 @@ class Trainer:
         """`fit` was called."""
         return self.state.fn is TrainerFn.FITTING
 
-    training = _in_stage("The training loop runs.", "train")
-    validating = _in_stage("Validation runs, on its own or within fit.", "validate")
-    testing = _in_stage("The test loop runs.", "test")
-    predicting = _in_stage("Prediction runs.", "predict")
-    sanity_checking = _in_stage("The sanity check runs.", "sanity_check")
-    evaluating = _in_stage(
-        "Metrics are looked for.", "validate", "test", "sanity_check"
-    )
+    training: bool = _in_stage("The training loop runs.", "train")
+    validating: bool = _in_stage("Validation runs, also within fit.", "validate")
+    testing: bool = _in_stage("The test loop runs.", "test")
+    predicting: bool = _in_stage("Prediction runs.", "predict")
+    sanity_checking: bool = _in_stage("The sanity check runs.", "sanity_check")
+    evaluating: bool = _in_stage("It evaluates.", "validate", "test", "sanity_check")
 
     @property
     def interrupted(self) -> bool:
@@ -781,31 +790,10 @@ class Trainer:
         """The training loader as this rank uses it."""
         return self.train_loader.loader if self.train_loader is not None else None
 
-    @property
-    def checkpoint_callbacks(self) -> list[ModelCheckpoint]:
-        """All ModelCheckpoints."""
-        return [cb for cb in self.callbacks if isinstance(cb, ModelCheckpoint)]
-
-    @property
-    def checkpoint_callback(self) -> ModelCheckpoint | None:
-        """The first ModelCheckpoint, None without one."""
-        return next(iter(self.checkpoint_callbacks), None)
-
-    @property
-    def early_stopping_callbacks(self) -> list[EarlyStopping]:
-        """All EarlyStoppings."""
-        return [cb for cb in self.callbacks if isinstance(cb, EarlyStopping)]
-
-    @property
-    def early_stopping_callback(self) -> EarlyStopping | None:
-        """The first EarlyStopping, None without one."""
-        return next(iter(self.early_stopping_callbacks), None)
-
-    @property
-    def progress_bar_callback(self) -> ProgressBar | None:
-        """The progress bar, None without one."""
-        bars = (cb for cb in self.callbacks if isinstance(cb, ProgressBar))
-        return next(bars, None)
+    model_checkpoints = _callbacks_of(ModelCheckpoint)[0]
+    checkpoint_callbacks, checkpoint_callback = _callbacks_of(Checkpoint)
+    early_stopping_callbacks, early_stopping_callback = _callbacks_of(EarlyStopping)
+    progress_bar_callback = _callbacks_of(ProgressBar)[1]
 
 
 # --- the constructor's small parts --------------------------------------------------------

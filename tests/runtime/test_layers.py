@@ -47,7 +47,7 @@ LEVELS = {
         "profilers",
         "sharded",
     },
-    3: {"module", "data", "callback", "utilities"},
+    3: {"module", "data", "callback", "summary", "utilities"},
     4: {"loops", "callbacks", "loggers"},
     5: {"trainer"},
     6: {"cli", "tuner"},

@@ -277,7 +277,8 @@ def test_a_checkpoint_callback_of_ones_own_takes_the_default_ones_place(tmp_path
     trainer = L.Trainer(
         accelerator="cpu", callbacks=Own(), max_epochs=1, default_root_dir=tmp_path
     )
-    assert trainer.checkpoint_callback is None
+    assert trainer.checkpoint_callback is trainer.callbacks[-1]
+    assert [type(callback) for callback in trainer.checkpoint_callbacks] == [Own]
 
 
 def test_steps_alone_have_no_end_of_epochs(net, make_trainer):

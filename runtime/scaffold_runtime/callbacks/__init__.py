@@ -53,8 +53,7 @@ __all__ = [
 
 _INSTEAD = {
     "BatchSizeFinder": "call tuner.Tuner(trainer).scale_batch_size before fit",
-    "DeviceStatsMonitor": "log torch.cuda.memory_stats() in a callback, or use"
-    " ThroughputMonitor",
+    "DeviceStatsMonitor": "use ThroughputMonitor, or log torch.cuda.memory_stats()",
     "LearningRateFinder": "call tuner.Tuner(trainer).lr_find before fit",
     "ModelPruning": "call torch.nn.utils.prune in a callback's on_train_epoch_end",
     "OnExceptionCheckpoint": "use ModelCheckpoint(save_on_exception=True)",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scaffold_runtime.callback import Callback
 from scaffold_runtime.errors import MisconfigurationError
@@ -76,6 +76,4 @@ class GradientAccumulationScheduler(Callback):
         if self._sets:
             trainer.accumulate_grad_batches, self._sets = 1, False
 
-    def on_exception(self, trainer: Trainer, pl_module: Module, *_: Any) -> None:
-        """Leave the trainer as it was."""
-        self.teardown(trainer, pl_module, "fit")
+    on_exception = teardown  # type: ignore[assignment]

@@ -30,8 +30,8 @@ class LearningRateMonitor(Callback):
 
     Attributes:
         lrs: all learning rates logged so far, by name.
-        last_momentum_values: newest momentum by name.
-        last_weight_decay_values: newest weight decay by name.
+        last_momentum_values: newest momentum by name, None before any was logged.
+        last_weight_decay_values: the same of weight decay.
 
     Raises:
         MisconfigurationError: an unknown interval; at the start of training: no logger,
@@ -52,8 +52,8 @@ class LearningRateMonitor(Callback):
         self.logging_interval = logging_interval
         self.log_momentum, self.log_weight_decay = log_momentum, log_weight_decay
         self.lrs: dict[str, list[float]] = {}
-        self.last_momentum_values: dict[str, float] = {}
-        self.last_weight_decay_values: dict[str, float] = {}
+        self.last_momentum_values: dict[str, float | None] = {}
+        self.last_weight_decay_values: dict[str, float | None] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: Module) -> None:
         """Find the names."""
@@ -71,6 +71,8 @@ class LearningRateMonitor(Callback):
             )
         names = [name for _, _, names in _named_optimizers(trainer) for name in names]
         self.lrs = {name: [] for name in names}
+        self.last_momentum_values = {f"{name}-momentum": None for name in names}
+        self.last_weight_decay_values = {f"{name}-weight_decay": None for name in names}
 
     def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
         """Log what changes by step, at the steps that are logged at all."""

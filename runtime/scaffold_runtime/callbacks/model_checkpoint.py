@@ -501,9 +501,10 @@ class ModelCheckpoint(Checkpoint):
 
         join = self.CHECKPOINT_JOIN_CHAR
         template = filename or self.filename or "{epoch}" + join + "{step}"
-        parts = (prefix, PLACEHOLDER.sub(fill_in, template), ver and f"v{ver}")
-        name = join.join(part for part in parts if part) + self.FILE_EXTENSION
-        return os.path.join(self.dirpath or "", name)
+        version = None if ver is None else f"v{ver}"
+        parts = (prefix, PLACEHOLDER.sub(fill_in, template), version)
+        name = join.join(part for part in parts if part is not None)
+        return os.path.join(self.dirpath or "", name + self.FILE_EXTENSION)
 
     def file_exists(self, filepath: str, trainer: Trainer) -> bool:
         """Whether the file exists on rank 0, the same answer on every rank."""

@@ -43,7 +43,7 @@ class BasePredictionWriter(Callback):
         trainer: Trainer,
         pl_module: Module,
         prediction: Any,
-        batch_indices: Sequence[int] | None,
+        batch_indices: Sequence[int],
         batch: Any,
         batch_idx: int,
         dataloader_idx: int,
@@ -54,7 +54,7 @@ class BasePredictionWriter(Callback):
             trainer: the trainer.
             pl_module: the module.
             prediction: what `predict_step` returned.
-            batch_indices: the samples' positions in the data set, None where unknown.
+            batch_indices: the samples' positions in the data set, empty where unknown.
             batch: the batch.
             batch_idx: its number.
             dataloader_idx: the number of its loader.
@@ -80,9 +80,8 @@ class BasePredictionWriter(Callback):
 
     def on_predict_epoch_start(self, trainer: Trainer, pl_module: Module) -> None:
         """Start with nothing predicted."""
-        self._order = [loader.batch_indices() for loader in trainer.predict_loaders]
+        self._order = [own.batch_indices() or [] for own in trainer.predict_loaders]
         self._predictions: list[list[Any]] = [[] for _ in self._order]
-        self._indices: list[list[Any]] = [[] for _ in self._order]
 
     def on_predict_batch_end(
         self,
@@ -95,17 +94,18 @@ class BasePredictionWriter(Callback):
     ) -> None:
         """Write the batch, or keep it for the end."""
         order = self._order[dataloader_idx]
-        indices = None if order is None else order[batch_idx]
+        indices = order[batch_idx] if order else []
         if self.interval != "epoch":
             place = (batch, batch_idx, dataloader_idx)
             self.write_on_batch_end(trainer, pl_module, outputs, indices, *place)
         if self.interval != "batch":
             on_cpu = tree_map_only(Tensor, Tensor.cpu, outputs)
             self._predictions[dataloader_idx].append(on_cpu)
-            self._indices[dataloader_idx].append(indices)
 
     def on_predict_epoch_end(self, trainer: Trainer, pl_module: Module) -> None:
         """Write what was kept."""
         if self.interval != "batch":
             found = self._predictions if len(self._order) > 1 else self._predictions[0]
-            self.write_on_epoch_end(trainer, pl_module, found, self._indices)
+            both = zip(self._order, self._predictions, strict=True)
+            indices = [order[: len(predictions)] for order, predictions in both]
+            self.write_on_epoch_end(trainer, pl_module, found, indices)

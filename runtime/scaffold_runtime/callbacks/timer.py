@@ -15,7 +15,7 @@ from scaffold_runtime.launch import rank_zero_info
 if TYPE_CHECKING:
     from scaffold_runtime import Module, Trainer
 
-STAGES = ("train", "validate", "test")
+STAGES = ("train", "sanity_check", "validate", "test", "predict")
 
 
 class Timer(Callback):
@@ -29,7 +29,8 @@ class Timer(Callback):
         verbose: say when the time is up.
 
     Raises:
-        MisconfigurationError: a duration or interval that is none of these.
+        MisconfigurationError: a duration or interval that is none of these; when a time is
+            asked for, a stage that is none.
     """
 
     def __init__(
@@ -50,18 +51,23 @@ class Timer(Callback):
 
     def start_time(self, stage: str = "train") -> float | None:
         """When a stage began, in seconds of the monotonic clock."""
-        return self._start_time.get(stage)
+        return self._times(stage)[0]
 
     def end_time(self, stage: str = "train") -> float | None:
         """When a stage ended, in seconds of the monotonic clock."""
-        return self._end_time.get(stage)
+        return self._times(stage)[1]
+
+    def _times(self, stage: str) -> tuple[float | None, float | None]:
+        """When a stage began and ended."""
+        if stage not in STAGES:
+            raise MisconfigurationError(f"{stage!r} is no stage: use one of {STAGES}.")
+        return self._start_time.get(stage), self._end_time.get(stage)
 
     def time_elapsed(self, stage: str = "train") -> float:
         """Seconds that a stage has taken so far."""
+        (start, end), now = self._times(stage), time.monotonic()
         offset = self._offset if stage == "train" else 0.0
-        now = time.monotonic()
-        start = self._start_time.get(stage, now)
-        return self._end_time.get(stage, now) - start + offset
+        return (end or now) - (start or now) + offset
 
     def time_remaining(self, stage: str = "train") -> float | None:
         """Seconds that are left of `duration`, None without one."""

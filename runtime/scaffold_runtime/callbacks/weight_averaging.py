@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import get_ema_avg_fn, get_swa_avg_fn
 
 from scaffold_runtime.callback import Callback
 from scaffold_runtime.errors import MisconfigurationError
@@ -17,11 +18,6 @@ if TYPE_CHECKING:
 
 AverageFunction = Callable[[Tensor, Tensor, "Tensor | int"], Tensor]
 MultiAverageFunction = Callable[[list[Tensor], list[Tensor], "Tensor | int"], None]
-
-
-def _running_mean(average: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
-    """The mean of `count` + 1 values, from the mean of the first `count`."""
-    return average + (current - average) / (count + 1)
 
 
 class WeightAveraging(Callback):
@@ -53,7 +49,7 @@ class WeightAveraging(Callback):
                 f"{type(self).__name__} takes avg_fn or multi_avg_fn, not both."
             )
         self._device, self._use_buffers = device, use_buffers
-        self._avg_fn, self._multi_avg_fn = avg_fn or _running_mean, multi_avg_fn
+        self._avg_fn, self._multi_avg_fn = avg_fn or get_swa_avg_fn(), multi_avg_fn
         self._averages: dict[str, Tensor] | None = None
         self._n_averaged = torch.tensor(0, dtype=torch.long)
         self._swapped = False
@@ -130,7 +126,10 @@ class WeightAveraging(Callback):
                 del current[name]
         averages, tensors = [self._averages[n] for n in current], list(current.values())
         if self._n_averaged > 0 and self._multi_avg_fn is not None:
-            self._multi_avg_fn(averages, tensors, self._n_averaged)
+            for dtype in {tensor.dtype for tensor in tensors}:  # torch's take one kind
+                same = [i for i, tensor in enumerate(tensors) if tensor.dtype is dtype]
+                both = [averages[i] for i in same], [tensors[i] for i in same]
+                self._multi_avg_fn(*both, self._n_averaged)
         else:
             for average, new in zip(averages, tensors, strict=True):
                 if self._n_averaged > 0:
@@ -220,6 +219,9 @@ class EMAWeightAveraging(WeightAveraging):
         update_every_n_steps: update at every n-th optimizer step.
         update_starting_at_step: the first step, from 0, to update at.
         update_starting_at_epoch: the first epoch, from 0, to update at the end of.
+
+    Raises:
+        ValueError: `decay` is not from 0 to 1.
     """
 
     def __init__(
@@ -231,10 +233,7 @@ class EMAWeightAveraging(WeightAveraging):
         update_starting_at_step: int | None = None,
         update_starting_at_epoch: int | None = None,
     ) -> None:
-        def move(average: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
-            return decay * average + (1 - decay) * current
-
-        super().__init__(device, use_buffers, avg_fn=move)
+        super().__init__(device, use_buffers, avg_fn=get_ema_avg_fn(decay))
         self.decay, self.update_every_n_steps = decay, update_every_n_steps
         self.update_starting_at_step = update_starting_at_step
         self.update_starting_at_epoch = update_starting_at_epoch

@@ -196,14 +196,14 @@ def _check_entries(optimizer: Optimizer) -> None:
         return
     if isinstance(optimizer, (torch.optim.LBFGS, torch.optim.Adafactor)):
         return  # they do not keep a value for each element
+    for group in optimizer.param_groups:
+        if lacks := optimizer.defaults.keys() - group.keys():
+            raise ValueError(f"a group without {', '.join(sorted(lacks))}")
     for parameter, entries in optimizer.state.items():
         for name, value in entries.items():
-            shape = getattr(value, "shape", None)
-            if name in SCALARS:
-                fits = shape == () or isinstance(value, (int, float))
-            else:
-                fits = value is None or shape == parameter.shape
-            if not fits:
+            expected = () if name in SCALARS else parameter.shape
+            size = () if isinstance(value, (int, float)) else getattr(value, "shape", 0)
+            if size != expected and (value is not None or name in SCALARS):
                 raise ValueError(f"{name} of a parameter, {tuple(parameter.shape)}")
 
 
@@ -308,13 +308,13 @@ def save_and_stop(trainer: Trainer) -> None:
         RunStopped: always.
     """
     signal_number = trainer.stop_signal or trainer.signals.received
-    for callback in trainer.checkpoint_callbacks:
+    for callback in trainer.model_checkpoints:
         try:
             callback.finish_writing()
         except CheckpointError as error:  # the save that follows stands for it
             rank_zero_warn(str(error))
-    if trainer.checkpoint_callback is not None and not trainer.fast_dev_run:
-        path = trainer.checkpoint_callback.save_stopped(trainer)
+    if trainer.model_checkpoints and not trainer.fast_dev_run:
+        path = trainer.model_checkpoints[0].save_stopped(trainer)
         rank_zero_info(f"Stopped by a signal; the run goes on from {Path(path)}")
     launch.note_stop()
     if signal.Signals(signal_number).name == "SIGUSR1" and trainer.is_global_zero:

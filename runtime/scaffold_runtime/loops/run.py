@@ -55,7 +55,7 @@ def running(
         leave_if_stopped()
     trainer.engine.launch()
     wanted = None if ckpt_path is None else os.fspath(ckpt_path)
-    if wanted is None and model is None and trainer.checkpoint_callback is not None:
+    if wanted is None and model is None and trainer.model_checkpoints:
         wanted = "best"
     trainer.state = TrainerState(fn)
     trainer.state.stage = "train" if trainer.fitting else fn.value

@@ -3,7 +3,7 @@ import torch
 
 from scaffold_runtime.callbacks import LearningRateMonitor, ModelCheckpoint
 from scaffold_runtime.errors import MisconfigurationError
-from scaffold_runtime.loggers import DummyLogger
+from scaffold_runtime.loggers import CSVLogger, DummyLogger
 
 
 class Record(DummyLogger):
@@ -146,3 +146,10 @@ def test_without_a_logger_it_is_refused(net, make_trainer):
 def test_an_unknown_interval_is_refused():
     with pytest.raises(MisconfigurationError, match="'batch'"):
         LearningRateMonitor(logging_interval="batch")
+
+
+def test_what_is_not_asked_for_is_none(net, make_trainer, tmp_path):
+    monitor = LearningRateMonitor()
+    make_trainer(monitor, max_epochs=1, logger=CSVLogger(tmp_path)).fit(net())
+    assert monitor.last_momentum_values == {"lr-SGD-momentum": None}
+    assert monitor.last_weight_decay_values == {"lr-SGD-weight_decay": None}

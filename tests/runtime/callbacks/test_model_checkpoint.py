@@ -526,3 +526,11 @@ def test_it_runs_after_all_other_callbacks(make_trainer):
 def test_contradictions_are_refused(options, message):
     with pytest.raises(MisconfigurationError, match=re.escape(message)):
         ModelCheckpoint(**options)
+
+
+def test_versions_may_start_at_0(net, make_trainer, tmp_path):
+    for _ in range(3):
+        callback = ModelCheckpoint(tmp_path, filename="model")
+        callback.STARTING_VERSION = 0
+        make_trainer(callback, max_epochs=1).fit(net())
+    assert names(tmp_path) == {"model-v0.ckpt", "model-v1.ckpt", "model.ckpt"}

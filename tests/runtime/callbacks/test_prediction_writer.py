@@ -48,3 +48,15 @@ def test_gives_predictions_with_their_indices(net, make_trainer):
 def test_an_unknown_interval_is_refused():
     with pytest.raises(MisconfigurationError, match="batch_and_epoch"):
         BasePredictionWriter("always")
+
+
+def test_where_the_order_is_not_known_there_are_no_indices(net, make_trainer):
+    class Stream(torch.utils.data.IterableDataset):
+        def __iter__(self):
+            yield from [(torch.ones(2), torch.ones(1))] * 4
+
+    writer = Writer("batch_and_epoch")
+    loader = torch.utils.data.DataLoader(Stream(), batch_size=2)
+    make_trainer(writer).predict(net(), loader)
+    assert [indices for _, indices, _, _ in writer.batches] == [[], []]
+    assert [indices for _, indices in writer.epochs] == [[[]]]

@@ -63,3 +63,12 @@ def test_time_before_a_resume_counts(net, make_trainer, tmp_path):
     trainer.fit(net(), ckpt_path=checkpoint.best_model_path)
     assert trainer.global_step <= 5
     assert timer.time_elapsed() > 0.08
+
+
+def test_every_stage_has_a_time_and_no_other_word(net, make_trainer):
+    stages = ["train", "sanity_check", "validate", "test", "predict"]
+    assert [Timer().time_elapsed(stage) for stage in stages] == [0.0] * 5
+    assert list(Timer().state_dict()["time_elapsed"]) == stages
+    for ask in (Timer().time_elapsed, Timer().start_time, Timer().end_time):
+        with pytest.raises(MisconfigurationError, match="'training' is no stage"):
+            ask("training")

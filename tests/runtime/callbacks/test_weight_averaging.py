@@ -195,3 +195,33 @@ def test_another_fit_starts_another_average(net, make_trainer):
         trace, model = Trace(), net()
         make_trainer(callback, trace, max_epochs=1).fit(model)
         torch.testing.assert_close(model.layer.weight.detach(), ema(trace.steps, 0.5))
+
+
+def test_an_average_function_of_torch_takes_buffers_of_any_kind(make_trainer, net):
+    """Batch norm counts its batches in integers, which torch averages apart."""
+
+    class Normed(net):
+        def __init__(self):
+            super().__init__()
+            self.norm = torch.nn.BatchNorm1d(2)
+
+        def forward(self, x):
+            return self.layer(self.norm(x))
+
+    module, decay = Normed(), 0.5
+    both = []
+    for average in (
+        {"avg_fn": torch.optim.swa_utils.get_ema_avg_fn(decay)},
+        {"multi_avg_fn": torch.optim.swa_utils.get_ema_multi_avg_fn(decay)},
+    ):
+        torch.manual_seed(0)
+        module = Normed()
+        make_trainer(WeightAveraging(**average), max_epochs=2).fit(module)
+        both.append(module.state_dict())
+    for name, value in both[0].items():
+        torch.testing.assert_close(both[1][name], value)
+
+
+def test_a_decay_out_of_range_is_refused():
+    with pytest.raises(ValueError, match="decay value"):
+        EMAWeightAveraging(decay=2.0)

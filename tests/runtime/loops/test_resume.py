@@ -234,3 +234,14 @@ def test_all_callbacks_see_the_checkpoint_before_any_gets_its_state(
         net(), ckpt_path=tmp_path / "x.ckpt"
     )
     assert order == ["a sees", "b sees", "a loads", "b loads"]
+
+
+def test_another_optimizer_than_the_saved_one_is_one_sentence(
+    saved_at_an_epochs_end, net, make_trainer
+):
+    class Adam(net):
+        def configure_optimizers(self):
+            return torch.optim.Adam(self.parameters())
+
+    with pytest.raises(L.CheckpointError, match="a group without betas, eps"):
+        make_trainer(max_epochs=3).fit(Adam(), ckpt_path=saved_at_an_epochs_end)

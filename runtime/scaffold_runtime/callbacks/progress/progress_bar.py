@@ -54,8 +54,10 @@ class ProgressBar(Callback):
 
     @property
     def total_val_batches(self) -> float:
-        """Number of validation batches of all loaders."""
-        return sum(self.trainer.num_val_batches)
+        """Number of validation batches of all loaders, 0 in an epoch without validation."""
+        every = self.trainer.check_val_every_n_epoch or 1
+        due = (self.trainer.current_epoch + 1) % every == 0
+        return sum(self.trainer.num_val_batches) if due else 0
 
     @property
     def total_val_batches_current_dataloader(self) -> float:

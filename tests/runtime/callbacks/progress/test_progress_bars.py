@@ -421,3 +421,17 @@ def test_a_bar_of_ones_own(fit, capsys):
 def test_a_bar_knows_its_trainer_from_setup_on():
     with pytest.raises(TypeError, match="setup"):
         _ = ProgressBar().trainer
+
+
+def test_an_epoch_without_validation_has_no_batches_of_it(fit):
+    class Counting(ProgressBar):
+        def __init__(self):
+            super().__init__()
+            self.totals = []
+
+        def on_train_epoch_start(self, trainer, pl_module):
+            self.totals.append(self.total_val_batches)
+
+    bar = Counting()
+    fit(bar, max_epochs=4, check_val_every_n_epoch=2, num_sanity_val_steps=1)
+    assert bar.totals == [0, 4, 0, 4]
