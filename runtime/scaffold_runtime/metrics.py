@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
@@ -214,7 +214,7 @@ class MetricRecorder:
             self._renew_arguments(entry, arguments)
         if entry.metric is None:
             if batch_size is None and entry.on_epoch and entry.reduction == "mean":
-                if self.batch_size is None:
+                if self.batch_size is None and self.batch is not None:
                     self.batch_size = find_batch_size(self.batch)
                 batch_size = self.batch_size
             scalar = self._as_scalar(name, value, arguments.enable_graph)
@@ -390,19 +390,25 @@ def _is_metric(value: Any) -> bool:
 
 
 def find_batch_size(batch: Any) -> int:
-    """Size of the first dimension of the first tensor in a batch of any nesting; else 1."""
+    """Size of the first dimension of the first tensor in a batch of any nesting.
+
+    Raises:
+        MisconfigurationError: there is no tensor in it.
+    """
     for tensor in _tensors(batch):
         return int(tensor.shape[0]) if tensor.dim() else 1
-    return 1
+    raise MisconfigurationError(
+        f"self.log finds no tensor in the batch, a {type(batch).__name__}, whose size could"
+        " weigh the value: pass batch_size=..."
+    )
 
 
 def _tensors(batch: Any) -> Iterator[torch.Tensor]:
     if isinstance(batch, torch.Tensor):
         yield batch
     elif isinstance(batch, Mapping):
-        for value in batch.values():
-            yield from _tensors(value)
-    elif isinstance(batch, (list, tuple)):
+        yield from _tensors(list(batch.values()))
+    elif isinstance(batch, Iterable) and not isinstance(batch, (str, bytes)):
         for value in batch:
             yield from _tensors(value)
     elif hasattr(batch, "__dataclass_fields__"):

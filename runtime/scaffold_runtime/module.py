@@ -385,12 +385,12 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
         )
 
     def to_onnx(
-        self, file_path: str | os.PathLike[str], input_sample: Any = None, **kwargs: Any
+        self, file_path: Any = None, input_sample: Any = None, **kwargs: Any
     ) -> Any:
         """Write the forward pass as ONNX, through torch's exporter.
 
         Args:
-            file_path: the file to write.
+            file_path: the file to write, a path or a buffer; None writes none.
             input_sample: an input of `forward`; `example_input_array` by default.
             **kwargs: arguments of `torch.onnx.export`.
 

@@ -362,8 +362,6 @@ class Trainer:
         self.num_training_batches: int | float = math.inf
         self.num_test_batches: list[int | float] = []
         self.num_predict_batches: list[int | float] = []
-        self.test_loaders: list[EpochLoader] = []
-        self.predict_loaders: list[EpochLoader] = []
         self.test_dataloaders: Any = None
         self.predict_dataloaders: Any = None
         self._kept = Metrics({}, {}, {})
@@ -372,7 +370,7 @@ class Trainer:
     def reset(self) -> None:
         """Every fit asks for its loaders anew, and knows of no batch before."""
         self.train_loader: EpochLoader | None = None
-        self.val_loaders: list[EpochLoader] = []
+        self.eval_loaders: list[EpochLoader] = []
         self.val_dataloaders: Any = None
         self.num_val_batches: list[int | float] = []
         self.val_check_batch: int | float = math.inf
@@ -681,11 +679,6 @@ class Trainer:
         return self.progress.global_step
 
     @property
-    def batches_that_stepped(self) -> int:
-        """Batches that ended in an optimizer step, the loggers' x axis."""
-        return self.progress.batches_that_stepped
-
-    @property
     def may_stop_early(self) -> bool:
         """`min_epochs` and `min_steps` are met, so `should_stop` is honoured."""
         enough = self.progress.epoch >= (self.min_epochs or 0)
@@ -762,6 +755,10 @@ class Trainer:
     def logger(self) -> Logger | None:
         """The first logger, None without one."""
         return self.loggers[0] if self.loggers else None
+
+    @logger.setter
+    def logger(self, logger: Logger | None) -> None:
+        self.loggers = [] if logger is None else [logger]
 
     @property
     def log_dir(self) -> str | None:

@@ -258,6 +258,13 @@ def test_logging_outside_of_a_run_warns():
         Logging().log("x", 1.0)
 
 
+class Pairs:
+    """A batch that is neither list nor mapping, as those of graphs."""
+
+    def __iter__(self):
+        return iter([("x", torch.ones(6)), ("y", torch.ones(2))])
+
+
 @pytest.mark.parametrize(
     ("batch", "size"),
     [
@@ -265,7 +272,7 @@ def test_logging_outside_of_a_run_warns():
         ({"a": "text", "b": [torch.ones(4)]}, 4),
         ((None, torch.ones(5)), 5),
         (torch.tensor(1.0), 1),
-        ("nothing", 1),
+        (Pairs(), 6),
     ],
 )
 def test_the_batch_size_is_the_first_tensors_first_dimension(batch, size, make_trainer):
@@ -328,3 +335,39 @@ def test_a_metric_and_a_number_under_one_name_are_told_apart(fit):
 
     with pytest.raises(L.MisconfigurationError, match="'value' as a metric before"):
         fit(Changing())
+
+
+class Strange:
+    """A batch whose tensors nobody finds."""
+
+
+@pytest.mark.parametrize("batch", ["ab", ["a", "b"], {"n": 3}, 1.5, [], Strange()])
+def test_a_mean_over_batches_of_unknown_size_is_refused(batch, make_trainer):
+    def fit(**arguments):
+        class Other(Logging):
+            def training_step(self, batch, batch_idx):
+                self.log("value", 1.0, **arguments)
+                return self.layer.weight.sum()
+
+            def on_train_epoch_end(self):
+                self.log("end", 2.0)
+
+        trainer = make_trainer(max_epochs=1)
+        trainer.fit(Other(), [batch])
+        return trainer.callback_metrics["value"]
+
+    with pytest.raises(L.MisconfigurationError, match="pass batch_size="):
+        fit(on_epoch=True)
+    assert fit() == fit(on_epoch=True, batch_size=3) == 1.0
+    assert fit(on_epoch=True, reduce_fx="sum") == 1.0
+
+
+def test_an_epoch_s_end_belongs_to_no_batch(make_trainer):
+    class Ending(Logging):
+        def validation_step(self, batch, batch_idx):
+            pass
+
+        def on_validation_epoch_end(self):
+            self.log("end", 2.0)
+
+    assert make_trainer().validate(Ending(), ["a"], verbose=False) == [{"end": 2.0}]

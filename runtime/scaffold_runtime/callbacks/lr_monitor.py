@@ -92,7 +92,7 @@ class LearningRateMonitor(Callback):
         tensors = {name: torch.tensor(value) for name, value in values.items()}
         trainer.callback_metrics.update(tensors)
         for logger in trainer.loggers if values else ():
-            logger.log_metrics(values, step=trainer.batches_that_stepped)
+            logger.log_metrics(values, step=trainer.progress.batches_that_stepped)
 
     def _read(self, group: dict[str, Any], name: str) -> dict[str, float]:
         """The values of one parameter group, recorded on the way."""

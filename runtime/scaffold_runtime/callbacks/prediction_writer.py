@@ -80,7 +80,7 @@ class BasePredictionWriter(Callback):
 
     def on_predict_epoch_start(self, trainer: Trainer, pl_module: Module) -> None:
         """Start with nothing predicted."""
-        self._order = [loader.batch_indices() for loader in trainer.predict_loaders]
+        self._order = [loader.batch_indices() for loader in trainer.eval_loaders]
         self._predictions: list[list[Any]] = [[] for _ in self._order]
         self._indices: list[list[Any]] = [[] for _ in self._order]
 

@@ -86,7 +86,8 @@ class ThroughputMonitor(Callback):
         if stage not in self._readings:
             return
         last, training = self._readings[stage][-1], stage == "train"
-        x = trainer.batches_that_stepped if training else int(last["batches"]) + 1
+        steps = trainer.progress.batches_that_stepped
+        x = steps if training else int(last["batches"]) + 1
         every = trainer.log_every_n_steps if trainer.is_stepping or not training else 0
         due = every > 0 and (x + training) % every == 0
         if due and engine.device.type == "cuda":

@@ -38,7 +38,7 @@ def check_sanity(trainer: Trainer) -> None:
         loading.load_validation_data(trainer)
         if trainer.enable_validation:
             limits = trainer.num_sanity_val_batches
-            run_loaders(trainer, trainer.val_loaders, limits)
+            run_loaders(trainer, trainer.eval_loaders, limits)
         trainer.hooks.call("on_sanity_check_end")
         trainer.forget_metrics()
         trainer.begin_stage("train")
@@ -54,7 +54,7 @@ def validate_in_fit(trainer: Trainer) -> None:
     loading.load_validation_data(trainer)
     if trainer.enable_validation:
         trainer.rank_state = copy.deepcopy(rank_state(trainer))
-        run_loaders(trainer, trainer.val_loaders, trainer.num_val_batches)
+        run_loaders(trainer, trainer.eval_loaders, trainer.num_val_batches)
     trainer.begin_stage("train")
     trainer.is_last_batch = ends_epoch
     trainer.progress.phase, trainer.validated_at = Phase.VALIDATED, time.monotonic()
@@ -98,7 +98,7 @@ def run_loaders(
                 if keeps_outputs:
                     outputs[index].append(move_batch(output, torch.device("cpu")))
             trainer.keep_metrics()
-        recorder.dataloader_idx = None
+        recorder.dataloader_idx = recorder.batch = recorder.batch_size = None
         trainer.shows_epoch = True
         hooks.call(f"on_{word}_epoch_end")
         metrics = _finish_metrics(trainer, len(loaders))

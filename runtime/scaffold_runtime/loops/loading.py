@@ -135,7 +135,7 @@ def load_validation_data(trainer: Trainer) -> None:
 
 
 def _needs_validation_data(trainer: Trainer) -> bool:
-    if not trainer.val_loaders:
+    if not trainer.eval_loaders:
         return True
     every = trainer.reload_dataloaders_every_n_epochs
     return bool(every and trainer.progress.epoch - trainer.loaded_val_at >= every)
@@ -160,7 +160,7 @@ def load_evaluation_data(
     sources = requested.flattened if in_turn else [requested]
     loaders = [_build(trainer, source, training=False) for source in sources]
     counts = [_limit_batches(trainer, loader, word) for loader in loaders]
-    setattr(trainer, f"{word}_loaders", loaders)
+    trainer.eval_loaders = loaders
     setattr(trainer, f"num_{word}_batches", counts)
     built = [loader.loader for loader in loaders]
     collection = requested.restore_structure(built) if in_turn else built[0]

@@ -110,11 +110,12 @@ def _attach(
         )
     if model is not None or datamodule is not None or has_loaders:
         trainer.datamodule = datamodule
-    if not isinstance(trainer.module, Module):
-        raise WrongTypeError(
-            f"Trainer takes a Module (LightningModule), and got a"
-            f" {type(trainer.module).__name__}: inherit from it."
-        )
+    for part, kind in ((trainer.module, Module), (trainer.datamodule, DataModule)):
+        if part is not None and not isinstance(part, kind):
+            raise WrongTypeError(
+                f"Trainer takes a {kind.__name__} (Lightning{kind.__name__}), and got a"
+                f" {type(part).__name__}: inherit from it."
+            )
     for steps in _NEEDED[fn]:
         if not any(is_overridden(trainer.module, step, Module) for step in steps):
             raise MisconfigurationError(
@@ -147,8 +148,7 @@ def _set_up(trainer: Trainer, fn: TrainerFn, ckpt_path: str | None) -> None:
         trainer.reset()
         # An epoch that an error cut short begins anew, unless a checkpoint says otherwise.
         trainer.progress.batch, trainer.progress.phase = 0, Phase.BETWEEN
-    stage = fn.value
-    _call_setup(trainer, stage)
+    _call_setup(trainer, fn.value)
     if fitting:
         folder = trainer.checkpoint_folder()
         trainer.engine.on_rank_zero(lambda: _take_folder(trainer, folder))
@@ -264,22 +264,17 @@ def _log_hyperparameters(trainer: Trainer) -> None:
 
 def _finish(trainer: Trainer, fn: TrainerFn) -> None:
     """After a loop that came to its end."""
-    if fn is TrainerFn.FITTING:
-        trainer.leave_loop()
-        trainer.hooks.call("on_fit_end")
     trainer.leave_loop()
-    _tear_down(trainer, fn.value)
+    if fn is TrainerFn.FITTING:
+        trainer.hooks.call("on_fit_end")
+    if trainer.datamodule is not None:
+        trainer.datamodule.teardown(fn.value)
+    for callback in trainer.callbacks:
+        callback.teardown(trainer, trainer.module, fn.value)
+    trainer.module.teardown(fn.value)
     for logger in trainer.loggers:
         logger.finalize("success")
     trainer.state.status, trainer.state.stage = TrainerStatus.FINISHED, None
-
-
-def _tear_down(trainer: Trainer, stage: str) -> None:
-    if trainer.datamodule is not None:
-        trainer.datamodule.teardown(stage)
-    for callback in trainer.callbacks:
-        callback.teardown(trainer, trainer.module, stage)
-    trainer.module.teardown(stage)
 
 
 def _interrupt(trainer: Trainer, interruption: BaseException) -> None:
@@ -293,7 +288,7 @@ def _interrupt(trainer: Trainer, interruption: BaseException) -> None:
 def _loaders(trainer: Trainer) -> list[EpochLoader]:
     """Every loader of the run."""
     train = [trainer.train_loader] if trainer.train_loader is not None else []
-    return train + trainer.val_loaders + trainer.test_loaders + trainer.predict_loaders
+    return train + trainer.eval_loaders
 
 
 def _lost_samples(trainer: Trainer, error: BaseException) -> UserError | None:

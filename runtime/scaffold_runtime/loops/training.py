@@ -141,12 +141,10 @@ def train_batch(trainer: Trainer, batch: Any, batch_idx: int) -> None:
         batch = trainer.transfer(batch, 0)
     recorder.batch, recorder.batch_size = batch, None
     trainer.shows_epoch = False
-    table = hooks.table
-    if table["on_train_batch_start"]:
-        answer = hooks.call("on_train_batch_start", batch, batch_idx)[-1]
-        if answer == -1 and is_overridden(
-            trainer.module, "on_train_batch_start", Module
-        ):
+    table, start = hooks.table, "on_train_batch_start"
+    if table[start] and batch is not None:
+        answer = hooks.call(start, batch, batch_idx)[-1]
+        if answer == -1 and is_overridden(trainer.module, start, Module):
             trainer.is_last_batch = True
             progress.phase = Phase.BATCH_SKIPPED
             progress.batches += 1
@@ -158,7 +156,12 @@ def train_batch(trainer: Trainer, batch: Any, batch_idx: int) -> None:
         trainer.is_last_batch or (batch_idx + 1) % trainer.accumulate_grad_batches == 0
     )
     trainer.is_stepping = stepping
-    if not plan.automatic:
+    outputs: Any = None
+    if batch is None:
+        rank_zero_warn(
+            "The training data gave None in place of a batch: it is skipped."
+        )
+    elif not plan.automatic:
         trainer.recorder.hook = "training_step"
         with trainer.engine.autocast():
             _, outputs = _read_output(trainer, plan.training_step(*arguments))
@@ -170,6 +173,8 @@ def train_batch(trainer: Trainer, batch: Any, batch_idx: int) -> None:
         outputs = forward_backward(trainer, arguments, batch_idx)
         if stepping and trainer.optimizers:
             apply_gradients(trainer, trainer.optimizers[0])
+        elif stepping:
+            progress.global_step += 1
     progress.batch = batch_idx + 1
     progress.batches += 1
     progress.phase = Phase.BATCH_DONE

@@ -297,3 +297,41 @@ def test_outputs_of_a_manual_step_hold_no_graph_of_the_loss(make_trainer):
 
     make_trainer(max_epochs=1).fit(Returning(), loader())
     assert set(seen) == {(False, 1)}
+
+
+def test_without_an_optimizer_steps_are_counted_all_the_same(net, make_trainer):
+    class Without(net):
+        def configure_optimizers(self):
+            return None
+
+    for options, steps in (({}, 4), ({"accumulate_grad_batches": 2}, 2)):
+        trainer = make_trainer(max_epochs=1, **options)
+        trainer.fit(Without())
+        assert trainer.global_step == steps
+    trainer = make_trainer(max_steps=3)
+    trainer.fit(Without())
+    assert trainer.global_step == 3
+
+
+def test_a_batch_that_is_none_is_skipped_with_a_warning(net, make_trainer):
+    calls = []
+
+    class Noting(net):
+        def on_train_batch_start(self, batch, batch_idx):
+            calls.append(("start", batch_idx))
+
+        def on_train_batch_end(self, outputs, batch, batch_idx):
+            calls.append((outputs if batch is None else "trained", batch_idx))
+
+    first, *rest = loader()
+    trainer = make_trainer(max_epochs=1)
+    with pytest.warns(UserWarning, match="None in place of a batch"):
+        trainer.fit(Noting(), [first, None, *rest[:1]])
+    assert trainer.global_step == 2
+    assert calls == [
+        ("start", 0),
+        ("trained", 0),
+        (None, 1),
+        ("start", 2),
+        ("trained", 2),
+    ]
