@@ -30,7 +30,7 @@ _HOOK_WORD = {"sanity_check": "validation", "validate": "validation"}
 def check_sanity(trainer: Trainer) -> None:
     """Validate a few batches before training, not after a resume; it leaves no trace."""
     wanted = trainer.num_sanity_val_steps != 0 and trainer.ckpt_path is None
-    if not (wanted and loading.can_validate(trainer)):
+    if not (wanted and trainer.enable_validation):
         return
     with isolated_random_state():
         trainer.begin_stage("sanity_check")

@@ -125,7 +125,6 @@ def validates_in_epoch(trainer: Trainer) -> bool:
 
 def load_validation_data(trainer: Trainer) -> None:
     """Ask for the validation loaders, where there is something to validate."""
-    trainer.enable_validation = can_validate(trainer)
     if not trainer.enable_validation or not _needs_validation_data(trainer):
         return
     load_evaluation_data(trainer, "validate")
@@ -194,6 +193,8 @@ def count_batches(length: int | float, limit: int | float, name: str) -> int | f
     Raises:
         MisconfigurationError: a share of an unknown length, or one that leaves nothing.
     """
+    if length == 0:
+        rank_zero_warn(f"{name} has nothing to take: the loader is empty.")
     if isinstance(limit, int):
         return min(limit, length)
     if limit == 1.0:

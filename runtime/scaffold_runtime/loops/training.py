@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 def fit(trainer: Trainer) -> None:
     """Train until the limits are reached or somebody sets `trainer.should_stop`."""
     trainer.validated_at = time.monotonic()
+    trainer.enable_validation = loading.can_validate(trainer)
     check_sanity(trainer)
     if trainer.limit_train_batches == 0:
         return
@@ -54,7 +55,6 @@ def fit(trainer: Trainer) -> None:
     if trainer.num_training_batches == 0 or (not progress.batch and is_done(trainer)):
         resume_epoch(trainer)  # a finished run gets its metrics and random state back
         return
-    trainer.enable_validation = loading.can_validate(trainer)
     has_step = is_overridden(trainer.module, "validation_step", Module)
     if has_step != trainer.source.has("validate"):
         there, missing = "validation_step", "val_dataloader"
