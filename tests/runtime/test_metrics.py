@@ -371,3 +371,17 @@ def test_an_epoch_s_end_belongs_to_no_batch(make_trainer):
             self.log("end", 2.0)
 
     assert make_trainer().validate(Ending(), ["a"], verbose=False) == [{"end": 2.0}]
+
+
+def test_what_perhaps_rank_zero_alone_logs_is_not_reduced_over_ranks(fit):
+    class Ranked(Logging):
+        def on_train_start(self):
+            self.trainer.train_recorder.reduce = lambda value, op: value + 100
+
+        def training_step(self, batch, batch_idx):
+            self.log("all", 1.0, sync_dist=True)
+            self.log("own", 1.0, sync_dist=True, rank_zero_only=True)
+            return self.layer(batch[0]).mean()
+
+    trainer, _ = fit(Ranked())
+    assert trainer.callback_metrics == {"all": 101.0, "own": 1.0}
