@@ -50,9 +50,7 @@ class HasHyperparameters:
     @property
     def hparams(self) -> Any:
         """Hyperparameters kept by `save_hyperparameters`, as attributes and as a mapping."""
-        if "_hparams" not in self.__dict__:
-            self.__dict__["_hparams"] = AttributeDict()
-        return self.__dict__["_hparams"]
+        return self.__dict__.setdefault("_hparams", AttributeDict())
 
     @property
     def hparams_initial(self) -> Any:

@@ -214,7 +214,7 @@ class MetricRecorder:
             self._renew_arguments(entry, arguments)
         if entry.metric is None:
             if batch_size is None and entry.on_epoch and entry.reduction == "mean":
-                if self.batch_size is None:
+                if self.batch_size is None and self.batch is not None:
                     self.batch_size = find_batch_size(self.batch)
                 if self.batch_size is None and self.batch is not None:
                     raise MisconfigurationError(

@@ -136,7 +136,7 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
                 evaluated.
             batch_size: weight in the mean; found in the batch by default.
             metric_attribute: accepted for compatibility; a metric knows how to reset.
-            rank_zero_only: the value is logged by rank 0 alone.
+            rank_zero_only: perhaps rank 0 alone logs it, so it is not reduced over ranks.
 
         Raises:
             MisconfigurationError: the place, the value or the arguments do not allow it.
@@ -152,8 +152,6 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
             )
         if logger and not trainer.loggers:
             rank_zero_warn(f"self.log({name!r}, logger=True): there is no logger.")
-        if rank_zero_only and trainer.global_rank != 0:
-            return
         arguments = LogArguments(
             prog_bar,
             logger is not False,
@@ -161,7 +159,7 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
             on_epoch,
             reduce_fx,
             enable_graph,
-            sync_dist,
+            sync_dist and not rank_zero_only,
             add_dataloader_idx,
         )
         trainer.recorder.log(name, value, arguments, batch_size)
@@ -385,12 +383,12 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
         )
 
     def to_onnx(
-        self, file_path: str | os.PathLike[str], input_sample: Any = None, **kwargs: Any
+        self, file_path: Any = None, input_sample: Any = None, **kwargs: Any
     ) -> Any:
         """Write the forward pass as ONNX, through torch's exporter.
 
         Args:
-            file_path: the file to write.
+            file_path: the file to write, a path or a buffer; None writes none.
             input_sample: an input of `forward`; `example_input_array` by default.
             **kwargs: arguments of `torch.onnx.export`.
 

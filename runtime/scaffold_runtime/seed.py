@@ -112,9 +112,11 @@ def restore_random_state(state: dict[str, Any]) -> None:
 
 
 @contextmanager
-def isolated_random_state() -> Iterator[None]:
-    """Whatever is drawn inside leaves no trace outside."""
+def isolated_random_state(include_cuda: bool = True) -> Iterator[None]:
+    """Whatever is drawn inside leaves no trace outside, on a GPU where that is asked for."""
     state = random_state()
+    if not include_cuda:
+        state.pop("cuda", None)
     try:
         yield
     finally:

@@ -377,8 +377,6 @@ class Trainer:
         self.num_training_batches: int | float = math.inf
         self.num_test_batches: list[int | float] = []
         self.num_predict_batches: list[int | float] = []
-        self.test_loaders: list[EpochLoader] = []
-        self.predict_loaders: list[EpochLoader] = []
         self.test_dataloaders: Any = None
         self.predict_dataloaders: Any = None
         self._kept = Metrics({}, {}, {})
@@ -387,7 +385,7 @@ class Trainer:
     def reset(self) -> None:
         """Every fit asks for its loaders anew, and knows of no batch before."""
         self.train_loader: EpochLoader | None = None
-        self.val_loaders: list[EpochLoader] = []
+        self.eval_loaders: list[EpochLoader] = []
         self.val_dataloaders: Any = None
         self.num_val_batches: list[int | float] = []
         self.val_check_batch: int | float = math.inf

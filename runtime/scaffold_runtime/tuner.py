@@ -397,7 +397,7 @@ def _runs(run: Callable[[], Any]) -> bool:
 
 def _samples(trainer: Trainer) -> float:
     """How many samples the run's first loader has, infinite where it does not say."""
-    others = trainer.val_loaders + trainer.test_loaders + trainer.predict_loaders
+    others = trainer.eval_loaders
     loaders = [trainer.train_loader, *others]
     source = next((found.source for found in loaders if found is not None), None)
     return length_of(getattr(source, "dataset", None))

@@ -77,6 +77,12 @@ def test_gradient_norms_are_lightning_s(p):
         torch.testing.assert_close(ours[name], norm)
 
 
+@pytest.mark.parametrize("p", [0, -1.0, "-inf"])
+def test_a_norm_that_is_none_is_refused(p):
+    with pytest.raises(ValueError, match="norm_type"):
+        grad_norm(nn.Linear(1, 1), p)
+
+
 def test_a_batch_moves_to_a_device_by_its_name():
     moved = move_data_to_device({"a": [torch.zeros(2)]}, "meta")
     assert moved["a"][0].device.type == "meta"

@@ -268,6 +268,13 @@ class Pair:
     second: object
 
 
+class Pairs:
+    """A batch that is neither list nor mapping, as those of graphs."""
+
+    def __iter__(self):
+        return iter([("x", torch.ones(6)), ("y", torch.ones(2))])
+
+
 @pytest.mark.parametrize(
     ("batch", "size"),
     [
@@ -277,6 +284,7 @@ class Pair:
         (torch.tensor(1.0), 1),
         (Pair("text", torch.ones(6)), 6),
         ({(torch.ones(7),)}, 7),
+        (Pairs(), 6),
     ],
 )
 def test_the_batch_size_is_the_first_tensors_first_dimension(batch, size, make_trainer):
@@ -357,3 +365,28 @@ def test_a_mean_over_batches_of_unknown_size_is_refused(batch, make_trainer):
     size = 2
     (metrics,) = make_trainer().validate(Weighing(), Batches(), verbose=False)
     assert metrics == {"weighted": 1.0}
+
+
+def test_an_epoch_s_end_belongs_to_no_batch(make_trainer):
+    class Ending(Logging):
+        def validation_step(self, batch, batch_idx):
+            pass
+
+        def on_validation_epoch_end(self):
+            self.log("end", 2.0)
+
+    assert make_trainer().validate(Ending(), ["a"], verbose=False) == [{"end": 2.0}]
+
+
+def test_what_perhaps_rank_zero_alone_logs_is_not_reduced_over_ranks(fit):
+    class Ranked(Logging):
+        def on_train_start(self):
+            self.trainer.train_recorder.reduce = lambda value, op: value + 100
+
+        def training_step(self, batch, batch_idx):
+            self.log("all", 1.0, sync_dist=True)
+            self.log("own", 1.0, sync_dist=True, rank_zero_only=True)
+            return self.layer(batch[0]).mean()
+
+    trainer, _ = fit(Ranked())
+    assert trainer.callback_metrics == {"all": 101.0, "own": 1.0}

@@ -15,6 +15,7 @@ from scaffold_runtime.seed import (
     restore_random_state,
     run_seed,
 )
+from scaffold_runtime.utilities.seed import isolate_rng
 
 
 @pytest.fixture(autouse=True)
@@ -100,3 +101,13 @@ def test_what_is_no_seed_is_refused(seed, monkeypatch):
     monkeypatch.setenv("PL_GLOBAL_SEED", str(seed))
     with pytest.raises(L.MisconfigurationError, match="PL_GLOBAL_SEED"):
         L.seed_everything()
+
+
+@pytest.mark.parametrize("include_cuda", [True, False])
+def test_what_is_drawn_in_isolation_leaves_no_trace(include_cuda):
+    torch.manual_seed(3)
+    expected = draw()
+    torch.manual_seed(3)
+    with isolate_rng(include_cuda=include_cuda):
+        torch.rand(5)
+    assert draw()[0] == expected[0]

@@ -882,3 +882,17 @@ def test_another_models_checkpoint_is_refused_with_both_shapes(
         make_trainer().validate(
             Wider(), DataLoader(TensorDataset(torch.ones(1, 3))), tmp_path / "x.ckpt"
         )
+
+
+def test_a_logger_may_be_set_after_the_trainer_is_made(tmp_path):
+    trainer = L.Trainer(**QUIET, max_epochs=1)
+    trainer.logger = logger = CSVLogger(tmp_path)
+    assert (trainer.logger, trainer.loggers) == (logger, [logger])
+    trainer.logger = None
+    assert (trainer.logger, trainer.loggers) == (None, [])
+
+
+@pytest.mark.parametrize("given", [3, L.LightningDataModule, nn.Linear(1, 1)])
+def test_what_is_no_data_module_is_refused(given, net, make_trainer):
+    with pytest.raises(TypeError, match=r"takes a DataModule \(LightningDataModule\)"):
+        make_trainer(max_epochs=1).fit(net(), datamodule=given)

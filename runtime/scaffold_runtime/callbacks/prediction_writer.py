@@ -80,7 +80,7 @@ class BasePredictionWriter(Callback):
 
     def on_predict_epoch_start(self, trainer: Trainer, pl_module: Module) -> None:
         """Start with nothing predicted."""
-        self._order = [own.batch_indices() or [] for own in trainer.predict_loaders]
+        self._order = [own.batch_indices() or [] for own in trainer.eval_loaders]
         self._predictions: list[list[Any]] = [[] for _ in self._order]
 
     def on_predict_batch_end(

@@ -32,7 +32,7 @@ _HOOK_WORD = {"sanity_check": "validation", "validate": "validation"}
 def check_sanity(trainer: Trainer) -> None:
     """Validate a few batches before training, not after a resume; it leaves no trace."""
     wanted = trainer.num_sanity_val_steps != 0 and trainer.ckpt_path is None
-    if not (wanted and loading.can_validate(trainer)):
+    if not (wanted and trainer.enable_validation):
         return
     trainer.rank_state = copy.deepcopy(rank_state(trainer))
     with isolated_random_state():
@@ -41,7 +41,7 @@ def check_sanity(trainer: Trainer) -> None:
         loading.load_validation_data(trainer)
         if trainer.enable_validation:
             limits = trainer.num_sanity_val_batches
-            run_loaders(trainer, trainer.val_loaders, limits)
+            run_loaders(trainer, trainer.eval_loaders, limits)
         trainer.hooks.call("on_sanity_check_end")
         trainer.forget_metrics()
         trainer.begin_stage("train")
@@ -57,7 +57,7 @@ def validate_in_fit(trainer: Trainer) -> None:
     loading.load_validation_data(trainer)
     if trainer.enable_validation:
         trainer.rank_state = copy.deepcopy(rank_state(trainer))
-        run_loaders(trainer, trainer.val_loaders, trainer.num_val_batches)
+        run_loaders(trainer, trainer.eval_loaders, trainer.num_val_batches)
     trainer.begin_stage("train")
     trainer.progress.phase, trainer.validated_at = Phase.VALIDATED, time.monotonic()
 
@@ -100,7 +100,7 @@ def run_loaders(
                 if keeps_outputs:
                     outputs[index].append(move_batch(output, torch.device("cpu")))
             trainer.keep_metrics()
-        recorder.dataloader_idx = None
+        recorder.dataloader_idx = recorder.batch = recorder.batch_size = None
         trainer.shows_epoch = True
         hooks.call(f"on_{word}_epoch_end")
         metrics = _finish_metrics(trainer, len(loaders))

@@ -125,7 +125,6 @@ def validates_in_epoch(trainer: Trainer) -> bool:
 
 def load_validation_data(trainer: Trainer) -> None:
     """Ask for the validation loaders, where there is something to validate."""
-    trainer.enable_validation = can_validate(trainer)
     if not trainer.enable_validation or not _needs_validation_data(trainer):
         return
     load_evaluation_data(trainer, "validate")
@@ -135,7 +134,7 @@ def load_validation_data(trainer: Trainer) -> None:
 
 
 def _needs_validation_data(trainer: Trainer) -> bool:
-    if not trainer.val_loaders:
+    if not trainer.eval_loaders:
         return True
     every = trainer.reload_dataloaders_every_n_epochs
     return bool(every and trainer.progress.epoch - trainer.loaded_val_at >= every)
@@ -160,7 +159,7 @@ def load_evaluation_data(
     sources = requested.flattened if in_turn else [requested]
     loaders = [_build(trainer, source, training=False) for source in sources]
     counts = [_limit_batches(trainer, loader, word) for loader in loaders]
-    setattr(trainer, f"{word}_loaders", loaders)
+    trainer.eval_loaders = loaders
     setattr(trainer, f"num_{word}_batches", counts)
     built = [loader.loader for loader in loaders]
     collection = requested.restore_structure(built) if in_turn else built[0]
@@ -196,6 +195,8 @@ def count_batches(length: int | float, limit: int | float, name: str) -> int | f
     Raises:
         MisconfigurationError: a share of an unknown length, or one that leaves nothing.
     """
+    if length == 0:
+        rank_zero_warn(f"{name} has nothing to take: the loader is empty.")
     if isinstance(limit, int):
         return min(limit, length)
     if limit == 1.0:

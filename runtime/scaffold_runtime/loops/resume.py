@@ -270,8 +270,7 @@ def resume_epoch(trainer: Trainer) -> Iterator[Any] | None:
 
 def _restore_gradients(trainer: Trainer, ranks: list[dict[str, Any]]) -> None:
     """Each rank's own sum; in another world the mean, which is what would become of them."""
-    same = len(ranks) == trainer.world_size
-    own = [ranks[trainer.global_rank]] if same else ranks
+    own = [ranks[trainer.global_rank]] if len(ranks) == trainer.world_size else ranks
     gradients = [dict(rank["gradients"]) for rank in own]
     for name, parameter in trainer.module.named_parameters():
         if name in gradients[0]:

@@ -110,11 +110,12 @@ def _attach(
         )
     if model is not None or datamodule is not None or has_loaders:
         trainer.datamodule = datamodule
-    if not isinstance(trainer.module, Module):
-        raise WrongTypeError(
-            f"Trainer takes a Module (LightningModule), and got a"
-            f" {type(trainer.module).__name__}: inherit from it."
-        )
+    for part, kind in ((trainer.module, Module), (trainer.datamodule, DataModule)):
+        if part is not None and not isinstance(part, kind):
+            raise WrongTypeError(
+                f"Trainer takes a {kind.__name__} (Lightning{kind.__name__}), and got a"
+                f" {type(part).__name__}: inherit from it."
+            )
     for steps in _NEEDED[fn]:
         if not any(is_overridden(trainer.module, step, Module) for step in steps):
             raise MisconfigurationError(
@@ -147,8 +148,7 @@ def _set_up(trainer: Trainer, fn: TrainerFn, ckpt_path: str | None) -> None:
         trainer.reset()
         # An epoch that an error cut short begins anew, unless a checkpoint says otherwise.
         trainer.progress.batch, trainer.progress.phase = 0, Phase.BETWEEN
-    stage = fn.value
-    _call_setup(trainer, stage)
+    _call_setup(trainer, fn.value)
     if fitting:
         folder = trainer.checkpoint_folder()
         trainer.engine.on_rank_zero(lambda: _take_folder(trainer, folder))
@@ -194,7 +194,7 @@ def _take_folder(trainer: Trainer, folder: str | None) -> None:
 def _attach_module_callbacks(trainer: Trainer) -> None:
     """A module's callbacks take the place of the trainer's of the same type."""
     brought = trainer.module.configure_callbacks()
-    extra = [brought] if isinstance(brought, Callback) else list(brought)
+    extra = [brought] if isinstance(brought, Callback) else list(brought or ())
     if extra:
         types = {type(callback) for callback in extra}
         kept = [cb for cb in trainer.callbacks if type(cb) not in types]
@@ -261,10 +261,9 @@ def _log_hyperparameters(trainer: Trainer) -> None:
 
 def _finish(trainer: Trainer, fn: TrainerFn) -> None:
     """After a loop that came to its end."""
-    if fn is TrainerFn.FITTING:
-        trainer.leave_loop()
-        trainer.hooks.call("on_fit_end")
     trainer.leave_loop()
+    if fn is TrainerFn.FITTING:
+        trainer.hooks.call("on_fit_end")
     _tell_all(trainer, "teardown", fn.value)
     for logger in trainer.loggers:
         logger.finalize("success")
@@ -291,7 +290,7 @@ def _interrupt(trainer: Trainer, interruption: BaseException) -> None:
 def _loaders(trainer: Trainer) -> list[EpochLoader]:
     """Every loader of the run."""
     train = [trainer.train_loader] if trainer.train_loader is not None else []
-    return train + trainer.val_loaders + trainer.test_loaders + trainer.predict_loaders
+    return train + trainer.eval_loaders
 
 
 def _lost_samples(trainer: Trainer, error: BaseException) -> UserError | None:

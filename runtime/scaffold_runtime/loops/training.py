@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 def fit(trainer: Trainer) -> None:
     """Train until the limits are reached or somebody sets `trainer.should_stop`."""
     trainer.validated_at = time.monotonic()
+    trainer.enable_validation = loading.can_validate(trainer)
     check_sanity(trainer)
     if trainer.limit_train_batches == 0:
         return
@@ -61,7 +62,6 @@ def fit(trainer: Trainer) -> None:
     if trainer.num_training_batches == 0 or (not progress.batch and is_done(trainer)):
         resume_epoch(trainer)  # a finished run gets its metrics and random state back
         return
-    trainer.enable_validation = loading.can_validate(trainer)
     has_step = is_overridden(trainer.module, "validation_step", Module)
     if has_step != trainer.source.has("validate"):
         names = ("validation_step", "val_dataloader")
@@ -149,14 +149,12 @@ def train_batch(trainer: Trainer, batch: Any, batch_idx: int) -> None:
         batch = trainer.transfer(batch, 0)
     recorder.batch, recorder.batch_size = batch, None
     trainer.shows_epoch = False
-    table = hooks.table
+    table, start = hooks.table, "on_train_batch_start"
     if batch is None:
         rank_zero_warn("train_dataloader gave None as a batch: it is skipped.")
-    elif table["on_train_batch_start"]:
-        answer = hooks.call("on_train_batch_start", batch, batch_idx)[-1]
-        if answer == -1 and is_overridden(
-            trainer.module, "on_train_batch_start", Module
-        ):
+    elif table[start]:
+        answer = hooks.call(start, batch, batch_idx)[-1]
+        if answer == -1 and is_overridden(trainer.module, start, Module):
             trainer.is_last_batch = True
             progress.phase = Phase.BATCH_SKIPPED
             progress.batches += 1
@@ -182,6 +180,8 @@ def train_batch(trainer: Trainer, batch: Any, batch_idx: int) -> None:
         outputs = forward_backward(trainer, arguments, batch_idx)
         if stepping and trainer.optimizers:
             apply_gradients(trainer, trainer.optimizers[0])
+        elif stepping:
+            progress.global_step += 1
     progress.batch = batch_idx + 1
     progress.batches += 1
     progress.phase = Phase.BATCH_DONE

@@ -92,3 +92,11 @@ def test_a_callback_may_log_by_itself(net, make_trainer):
     trainer.fit(net())
     logged = {name: trainer.callback_metrics[name] for name in ("index", "one", "two")}
     assert logged == {"index": 1.5, "one": 1.0, "two": 2.0}
+
+
+def test_a_module_may_bring_no_callback(net, make_trainer):
+    model, own = net(), L.Callback()
+    model.configure_callbacks = lambda: None
+    trainer = make_trainer(own, max_epochs=1)
+    trainer.fit(model)
+    assert trainer.callbacks == [own]

@@ -190,3 +190,11 @@ def test_the_trainer_shows_its_loaders_in_the_collection_that_was_given(
 def test_loaders_beside_a_data_module_are_refused(net, make_trainer):
     with pytest.raises(L.MisconfigurationError, match="loaders and a data module"):
         make_trainer(max_epochs=1).fit(net(), loader(), datamodule=L.DataModule())
+
+
+@pytest.mark.parametrize("limit", [1.0, 0.5, 3])
+def test_an_empty_loader_is_told(limit, net, make_trainer):
+    trainer = make_trainer(max_epochs=1, limit_val_batches=limit)
+    with pytest.warns(UserWarning, match=r"limit_val_batches .* the loader is empty"):
+        trainer.fit(net(), loader(), loader(samples=0))
+    assert (trainer.global_step, trainer.num_val_batches) == (4, [0])

@@ -339,3 +339,17 @@ def test_outputs_of_a_manual_step_hold_no_graph_of_the_loss(make_trainer):
 
     make_trainer(max_epochs=1).fit(Returning(), loader())
     assert set(seen) == {(False, 1)}
+
+
+def test_without_an_optimizer_steps_are_counted_all_the_same(net, make_trainer):
+    class Without(net):
+        def configure_optimizers(self):
+            return None
+
+    for options, steps in (({}, 4), ({"accumulate_grad_batches": 2}, 2)):
+        trainer = make_trainer(max_epochs=1, **options)
+        trainer.fit(Without())
+        assert trainer.global_step == steps
+    trainer = make_trainer(max_steps=3)
+    trainer.fit(Without())
+    assert trainer.global_step == 3
