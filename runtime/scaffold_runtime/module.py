@@ -28,6 +28,15 @@ if TYPE_CHECKING:
     from scaffold_runtime.trainer import Trainer
 
 
+def _of_run(name: str, outside: Any, meaning: str) -> Any:
+    """An attribute of the trainer that the module shows, and its value outside of a run."""
+
+    def read(module: Module) -> Any:
+        return getattr(module._trainer, name) if module._trainer else outside
+
+    return property(read, doc=meaning)
+
+
 class Module(DataHooks, HasHyperparameters, nn.Module):
     """A `torch.nn.Module` that a `Trainer` can train.
 
@@ -87,30 +96,11 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
         """The module is on a CUDA device."""
         return self.device.type == "cuda"
 
-    @property
-    def current_epoch(self) -> int:
-        """Index of the epoch being trained, 0 outside a run."""
-        return self._trainer.current_epoch if self._trainer else 0
-
-    @property
-    def global_step(self) -> int:
-        """Optimizer steps taken, 0 outside a run."""
-        return self._trainer.global_step if self._trainer else 0
-
-    @property
-    def global_rank(self) -> int:
-        """Index of this process among all."""
-        return self._trainer.global_rank if self._trainer else 0
-
-    @property
-    def local_rank(self) -> int:
-        """Index of this process on its machine."""
-        return self._trainer.local_rank if self._trainer else 0
-
-    @property
-    def logger(self) -> Any:
-        """The first logger of the run, or None."""
-        return self._trainer.logger if self._trainer else None
+    current_epoch = _of_run("current_epoch", 0, "Index of the epoch being trained.")
+    global_step = _of_run("global_step", 0, "Optimizer steps taken.")
+    global_rank = _of_run("global_rank", 0, "Index of this process among all.")
+    local_rank = _of_run("local_rank", 0, "Index of this process on its machine.")
+    logger = _of_run("logger", None, "The first logger of the run, or None.")
 
     @property
     def loggers(self) -> list[Any]:

@@ -57,6 +57,11 @@ DEFAULT_EPOCHS = 1000
 LOG_FOLDER = "lightning_logs"
 
 
+def _runs(stage: str, meaning: str) -> property:
+    """Whether a stage is the one that runs now."""
+    return property(lambda trainer: trainer.state.stage == stage, doc=meaning)
+
+
 class Trainer:
     """Runs a module's training, validation, test and prediction.
 
@@ -734,30 +739,11 @@ class Trainer:
         """`fit` was called."""
         return self.state.fn is TrainerFn.FITTING
 
-    @property
-    def training(self) -> bool:
-        """The training loop runs."""
-        return self.stage == "train"
-
-    @property
-    def validating(self) -> bool:
-        """Validation runs, on its own or within fit."""
-        return self.stage == "validate"
-
-    @property
-    def testing(self) -> bool:
-        """The test loop runs."""
-        return self.stage == "test"
-
-    @property
-    def predicting(self) -> bool:
-        """Prediction runs."""
-        return self.stage == "predict"
-
-    @property
-    def sanity_checking(self) -> bool:
-        """The sanity check runs."""
-        return self.stage == "sanity_check"
+    training = _runs("train", "The training loop runs.")
+    validating = _runs("validate", "Validation runs, on its own or within fit.")
+    testing = _runs("test", "The test loop runs.")
+    predicting = _runs("predict", "Prediction runs.")
+    sanity_checking = _runs("sanity_check", "The sanity check runs.")
 
     @property
     def evaluating(self) -> bool:
@@ -776,10 +762,7 @@ class Trainer:
         """The module."""
         return self.module
 
-    @property
-    def model(self) -> Module:
-        """The module."""
-        return self.module
+    model = lightning_module
 
     @property
     def logger(self) -> Logger | None:
