@@ -89,6 +89,25 @@ def test_a_command_takes_its_method_s_arguments(command):
     assert resumed.trainer.ckpt_path == path
 
 
+def test_null_is_no_path(parse, command):
+    checkpoint = (
+        "--trainer.callbacks=ModelCheckpoint",
+        "--trainer.callbacks.dirpath=null",
+    )
+    made = parse("--trainer.default_root_dir=null", *checkpoint).trainer
+    assert made.default_root_dir == str(Path.cwd())
+    assert made.checkpoint_callback.dirpath is None
+    assert command("fit", "--ckpt_path=null").trainer.ckpt_path is None
+
+
+def test_defaults_may_name_lightnings_classes(parse):
+    spec = {"class_path": "lightning.pytorch.loggers.CSVLogger"}
+    spec["init_args"] = {"save_dir": "logs"}
+    made = parse(trainer_defaults={"logger": [spec]}).trainer
+    assert isinstance(made.logger, CSVLogger)
+    assert made.logger.save_dir == "logs"
+
+
 def test_a_checkpoint_says_how_its_model_was_made(command):
     given = ["--model.width=8", "--model.layers=[1, 2]", "--model.api_key=mine"]
     path = command("fit", *given).trainer.checkpoint_callback.best_model_path
