@@ -78,6 +78,7 @@ class EpochLoader:
 
     def __init__(self, source: Iterable[Any], sharding: Sharding) -> None:
         self.source, self._sharding = source, sharding
+        self._members: list[EpochLoader] = []
         self._order: _Order | None = None
         self.loader: Iterable[Any] = source
         if isinstance(source, DataLoader):
@@ -103,8 +104,8 @@ class EpochLoader:
 
     @property
     def members(self) -> list[EpochLoader]:
-        """The loaders that this one is made of: itself."""
-        return [self]
+        """The loaders that this one is made of, or itself alone."""
+        return self._members or [self]
 
     def limit(self, counts: list[int | float]) -> int | float:
         """Take so many batches of each member; the batches of an epoch then."""

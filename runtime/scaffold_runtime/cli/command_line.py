@@ -351,10 +351,9 @@ def find_default_config(given: str | Path | None) -> Path | None:
                 f"CLI(default_config={str(given)!r}): there is no such file."
             )
         return Path(given)
-    for folder in (Path(sys.argv[0]).parent, Path.cwd()):
-        if (folder / DEFAULT_CONFIG).is_file():
-            return folder / DEFAULT_CONFIG
-    return None
+    folders = Path(sys.argv[0]).parent, Path.cwd()
+    files = (folder / DEFAULT_CONFIG for folder in folders)
+    return next(filter(Path.is_file, files), None)
 
 
 def is_number(value: Any) -> bool:
