@@ -53,6 +53,7 @@ class Sharding:
         training: shares are padded to equal length; otherwise no sample is repeated.
         sequential: shuffled order is replaced by the data set's own.
         enabled: samplers of several ranks are dealt out at all.
+        whole: a last batch that is smaller stays, whatever the loader says.
     """
 
     rank: int = 0
@@ -61,6 +62,7 @@ class Sharding:
     training: bool = True
     sequential: bool = False
     enabled: bool = True
+    whole: bool = False
 
     @property
     def shares(self) -> int:
@@ -278,7 +280,8 @@ class _Order:
             own = (
                 source.batch_sampler
             )  # which may be the user's, with a size of its own
-        self.batch_size, self.drop_last = own.batch_size, own.drop_last
+        self.batch_size = own.batch_size
+        self.drop_last = own.drop_last and not sharding.whole
         self._samples = len(source.dataset) if isinstance(source.dataset, Sized) else -1
         self._sharding = sharding
         self._global_batch = (self.batch_size or 1) * sharding.world_size

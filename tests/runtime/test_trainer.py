@@ -111,6 +111,16 @@ def test_predict_returns_batches_on_the_cpu_without_gradients(net, make_trainer)
     assert not any(batch.requires_grad for batch in predicted)
 
 
+def test_predict_leaves_no_sample_out(net, make_trainer):
+    data = TensorDataset(torch.ones(5, 2), torch.ones(5, 1))
+    dropping = DataLoader(data, batch_size=2, drop_last=True)
+    predictions = make_trainer().predict(net(), dropping)
+    assert [len(batch) for batch in predictions] == [2, 2, 1]
+    trainer = make_trainer()
+    trainer.validate(net(), dropping, verbose=False)
+    assert trainer.num_val_batches == [2]
+
+
 def test_predict_keeps_nothing_when_told_so(net, make_trainer):
     assert make_trainer().predict(net(), return_predictions=False) is None
 

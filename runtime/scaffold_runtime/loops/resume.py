@@ -45,10 +45,8 @@ def collect(trainer: Trainer, weights_only: bool = False) -> dict[str, Any]:
     }
     if not weights_only:
         content["callbacks"] = _callback_states(trainer)
-        content["optimizer_states"] = [
-            strategy.full_state(optimizer.state_dict())
-            for optimizer in trainer.optimizers
-        ]
+        states = (optimizer.state_dict() for optimizer in trainer.optimizers)
+        content["optimizer_states"] = list(map(strategy.full_state, states))
         content["lr_schedulers"] = [
             config.scheduler.state_dict() for config in trainer.lr_scheduler_configs
         ]
@@ -75,6 +73,7 @@ def _loop_state(trainer: Trainer) -> dict[str, Any]:
     own = trainer.rank_state or rank_state(trainer)
     ranks = [trainer.engine.broadcast(own, src) for src in range(trainer.world_size)]
     loader, progress = trainer.train_loader, trainer.progress
+    metrics = trainer.callback_metrics.items()
     within_epoch = progress.batch > 0 and progress.phase != Phase.EPOCH_DONE
     within_step = trainer.training and trainer.train_recorder.batch is not None
     # FSDP keeps gradients that wait for their accumulation where nobody can read them.
@@ -87,10 +86,7 @@ def _loop_state(trainer: Trainer) -> dict[str, Any]:
         "world_size": trainer.world_size,
         "ranks": ranks,
         "loader": loader.state_dict(within_epoch) if loader is not None else {},
-        "callback_metrics": {
-            name: value.detach().cpu()
-            for name, value in trainer.callback_metrics.items()
-        },
+        "callback_metrics": {name: value.detach().cpu() for name, value in metrics},
         "is_stepping": trainer.is_stepping,
         "validation_due": trainer.validation_due,
         "nonfinite": trainer.nonfinite,
