@@ -746,6 +746,12 @@ def test_a_module_of_torch_is_refused_by_name(make_trainer):
         make_trainer(max_epochs=1).fit(nn.Linear(1, 1))
 
 
+@pytest.mark.parametrize("given", [loader(), Data])
+def test_what_is_no_data_module_is_refused_by_name(given, net, make_trainer):
+    with pytest.raises(TypeError, match=r"DataModule.*and got a (DataLoader|type):"):
+        make_trainer(max_epochs=1).fit(net(), datamodule=given)
+
+
 def test_another_number_of_schedulers_is_refused(net, make_trainer, tmp_path):
     class Scheduled(net):
         def configure_optimizers(self):

@@ -47,15 +47,13 @@ def collect(trainer: Trainer, weights_only: bool = False) -> dict[str, Any]:
         content["callbacks"] = _callback_states(trainer)
         states = (optimizer.state_dict() for optimizer in trainer.optimizers)
         content["optimizer_states"] = list(map(strategy.full_state, states))
-        content["lr_schedulers"] = [
-            config.scheduler.state_dict() for config in trainer.lr_scheduler_configs
-        ]
+        configs = trainer.lr_scheduler_configs
+        content["lr_schedulers"] = [own.scheduler.state_dict() for own in configs]
         precision = trainer.engine.precision
         if precision.state_dict():
             content[type(precision).__qualname__] = precision.state_dict()
     _add_hyperparameters(content, trainer.module, hp.NAME_KEY, hp.VALUES_KEY)
-    if trainer.datamodule is not None:
-        datamodule = trainer.datamodule
+    if (datamodule := trainer.datamodule) is not None:
         _add_hyperparameters(content, datamodule, hp.DATA_NAME_KEY, hp.DATA_VALUES_KEY)
         if not weights_only and (state := datamodule.state_dict()):
             content[type(datamodule).__qualname__] = state

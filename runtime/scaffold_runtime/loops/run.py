@@ -102,11 +102,13 @@ def _attach(
         )
     if model is not None or datamodule is not None or has_loaders:
         trainer.datamodule = datamodule
-    if not isinstance(trainer.module, Module):
-        raise WrongTypeError(
-            f"Trainer takes a Module (LightningModule), and got a"
-            f" {type(trainer.module).__name__}: inherit from it."
-        )
+    for part, kind in ((trainer.module, Module), (trainer.datamodule, DataModule)):
+        if part is not None and not isinstance(part, kind):
+            name = kind.__name__
+            raise WrongTypeError(
+                f"Trainer takes a {name} (Lightning{name}), and got a"
+                f" {type(part).__name__}: give an object of a class that inherits from it."
+            )
     for stage in ("training", "validation", "test"):
         if hasattr(trainer.module, f"{stage}_epoch_end"):
             hook = f"on_{stage.removesuffix('ing')}_epoch_end"
@@ -266,8 +268,7 @@ def _interrupt(trainer: Trainer, interruption: BaseException) -> None:
     rank_zero_info(f"{interruption or 'The run was interrupted.'}")
     trainer.interrupted = True
     _fail(trainer, interruption)
-    code = interruption.exit_code if isinstance(interruption, RunStopped) else 130
-    sys.exit(code)
+    sys.exit(getattr(interruption, "exit_code", 130))
 
 
 def _loaders(trainer: Trainer) -> list[EpochLoader]:
