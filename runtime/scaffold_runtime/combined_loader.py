@@ -23,7 +23,6 @@ _LENGTHS: dict[str, Callable[[list[int | float]], int | float]] = {
 _MANY_CYCLES = 2**16
 _NOTHING = object()
 
-Batches = Iterator[tuple[Any, int, int]]
 Start = Callable[[int, int, int], Iterator[Any]]
 
 
@@ -42,10 +41,12 @@ class CombinedLoader:
 
     Attributes:
         flattened: the loaders in a row.
-        limits: of how many batches of each `sequential` takes and the length counts.
+        limits: how many batches of each loader, or of every one, `sequential` takes and
+            the length counts.
 
     Raises:
-        MisconfigurationError: the mode is unknown.
+        MisconfigurationError: the mode is unknown, or there are not as many limits as
+            loaders.
     """
 
     def __init__(self, iterables: Any, mode: str = "min_size") -> None:
@@ -57,7 +58,7 @@ class CombinedLoader:
         self.flattened, self._spec = tree_flatten(
             iterables, is_leaf=lambda node: node is not iterables and not _holds(node)
         )
-        self.limits: list[int | float] | None = None
+        self.limits: list[int | float] | int | float | None = None
 
     def __len__(self) -> int:
         """Batches of the whole.
@@ -68,10 +69,15 @@ class CombinedLoader:
         lengths = list(map(length_of, self.flattened))
         return self.length_of(lengths)  # type: ignore[return-value]
 
-    def __iter__(self) -> Batches:
+    def __iter__(self) -> Iterator[tuple[Any, int, int]]:
         """The batches with their index and their loader's."""
         if self.mode == "sequential":
-            return self._in_turn()
+            limits = [None if most == math.inf else int(most) for most in self._most()]
+            return (
+                (batch, index, member)
+                for member, loader in enumerate(self.flattened)
+                for index, batch in enumerate(itertools.islice(loader, limits[member]))
+            )
         iterators = list(map(iter, self.flattened))
         places = [[0, 0] for _ in iterators]
         batches = _together(
@@ -79,19 +85,24 @@ class CombinedLoader:
         )
         return ((self.restore_structure(b), i, 0) for i, b in enumerate(batches))
 
-    def _in_turn(self) -> Batches:
-        limits = self.limits or [math.inf] * len(self.flattened)
-        for member, (loader, limit) in enumerate(
-            zip(self.flattened, limits, strict=True)
-        ):
-            stop = None if limit == math.inf else int(limit)
-            for index, batch in enumerate(itertools.islice(loader, stop)):
-                yield batch, index, member
+    def reset(self) -> None:
+        """Let workers that wait for the next epoch go; iterating always starts anew."""
+        for loader in self.flattened:
+            if hasattr(loader, "_iterator"):
+                loader._iterator = None
+
+    def _most(self) -> list[int | float]:
+        """The limit of each loader."""
+        limits, count = self.limits, len(self.flattened)
+        if not isinstance(limits, list):
+            return [math.inf if limits is None else limits] * count
+        if len(limits) != count:
+            raise MisconfigurationError(f"limits={limits} are not for {count} loaders.")
+        return limits
 
     def length_of(self, lengths: list[int | float]) -> int | float:
         """Batches of the whole where the members have so many, infinite where unknown."""
-        limits = self.limits or [math.inf] * len(lengths)
-        return _LENGTHS[self.mode](list(map(min, lengths, limits)) or [0])
+        return _LENGTHS[self.mode](list(map(min, lengths, self._most())) or [0])
 
     def restore_structure(self, parts: list[Any]) -> Any:
         """A collection like that of the loaders, of one part for each."""
@@ -132,11 +143,6 @@ class CombinedEpochLoader(EpochLoader):
         """Batches in an epoch, infinite where a member that counts does not say."""
         return self.source.length_of([member.length for member in self.members])
 
-    @property
-    def members(self) -> list[EpochLoader]:
-        """The loaders in a row."""
-        return self._members
-
     def limit(self, counts: list[int | float]) -> int | float:
         """Take so many batches of each member; the batches of an epoch then."""
         self.source.limits = counts
@@ -176,8 +182,7 @@ class CombinedEpochLoader(EpochLoader):
 
     def lost_samples(self, error: BaseException) -> DataError | None:
         """The error of the member whose data worker died."""
-        found = [member.lost_samples(error) for member in self.members]
-        return next(filter(None, found), None)
+        return next(filter(None, (m.lost_samples(error) for m in self.members)), None)
 
     def close(self) -> None:
         """Let the members' workers go."""
@@ -244,18 +249,16 @@ def combine(loaders: Any, mode: str) -> Any:
 
     A list of batches is a loader, but for evaluation, where a list is one of loaders.
     """
-    collection = isinstance(loaders, Mapping) or (
-        isinstance(loaders, (list, tuple)) and mode == "sequential"
-    )
-    return CombinedLoader(loaders, mode) if collection or _holds(loaders) else loaders
+    kinds = (Mapping, list, tuple) if mode == "sequential" else (Mapping,)
+    is_one = not isinstance(loaders, kinds) and not _holds(loaders)
+    return loaders if is_one else CombinedLoader(loaders, mode)
 
 
 def _holds(node: Any) -> bool:
     """It is a collection with a loader in it, at whatever depth, rather than a loader."""
     children = list(node.values()) if isinstance(node, Mapping) else node
-    if isinstance(children, (list, tuple)):
-        return any(_holds(child) or _is_loader(child) for child in children)
-    return False
+    is_nest = isinstance(children, (list, tuple))
+    return is_nest and any(_holds(child) or _is_loader(child) for child in children)
 
 
 def _is_loader(node: Any) -> bool:

@@ -153,10 +153,11 @@ class Engine:
         training: bool = True,
         distribute: bool = True,
         sequential: bool = False,
+        whole: bool = False,
     ) -> EpochLoader:
         """Build a loader anew: this rank's share, in an order of the seed and the epoch."""
         place = self.rank, self.world_size, self.seed
-        sharding = Sharding(*place, training, sequential, distribute)
+        sharding = Sharding(*place, training, sequential, distribute, whole)
         if isinstance(loader, CombinedLoader):
             return CombinedEpochLoader(loader, sharding)
         return EpochLoader(loader, sharding)

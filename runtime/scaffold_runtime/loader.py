@@ -53,6 +53,7 @@ class Sharding:
         training: shares are padded to equal length; otherwise no sample is repeated.
         sequential: shuffled order is replaced by the data set's own.
         enabled: samplers of several ranks are dealt out at all.
+        whole: a last batch that is smaller stays, whatever the loader says.
     """
 
     rank: int = 0
@@ -61,6 +62,7 @@ class Sharding:
     training: bool = True
     sequential: bool = False
     enabled: bool = True
+    whole: bool = False
 
     @property
     def shares(self) -> int:
@@ -78,6 +80,7 @@ class EpochLoader:
 
     def __init__(self, source: Iterable[Any], sharding: Sharding) -> None:
         self.source, self._sharding = source, sharding
+        self._members: list[EpochLoader] = []
         self._order: _Order | None = None
         self.loader: Iterable[Any] = source
         if isinstance(source, DataLoader):
@@ -103,8 +106,8 @@ class EpochLoader:
 
     @property
     def members(self) -> list[EpochLoader]:
-        """The loaders that this one is made of: itself."""
-        return [self]
+        """The loaders that this one is made of, or itself alone."""
+        return self._members or [self]
 
     def limit(self, counts: list[int | float]) -> int | float:
         """Take so many batches of each member; the batches of an epoch then."""
@@ -277,7 +280,8 @@ class _Order:
             own = (
                 source.batch_sampler
             )  # which may be the user's, with a size of its own
-        self.batch_size, self.drop_last = own.batch_size, own.drop_last
+        self.batch_size = own.batch_size
+        self.drop_last = own.drop_last and not sharding.whole
         self._samples = len(source.dataset) if isinstance(source.dataset, Sized) else -1
         self._sharding = sharding
         self._global_batch = (self.batch_size or 1) * sharding.world_size

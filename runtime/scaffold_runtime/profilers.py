@@ -27,7 +27,7 @@ from scaffold_runtime.launch import global_rank
 if TYPE_CHECKING:
     from cProfile import Profile
 
-Folder = str | os.PathLike[str] | None
+Folder = str | Path | None
 
 
 class Profiler(ABC):

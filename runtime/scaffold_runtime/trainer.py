@@ -180,7 +180,7 @@ class Trainer:
         plugins: None = None,
         sync_batchnorm: bool = False,
         reload_dataloaders_every_n_epochs: int = 0,
-        default_root_dir: str | os.PathLike[str] | None = None,
+        default_root_dir: str | Path | None = None,
         enable_autolog_hparams: bool = True,
         model_registry: None = None,
         check_finite: bool | Literal["grad"] = True,
@@ -409,7 +409,7 @@ class Trainer:
         train_dataloaders: Any = None,
         val_dataloaders: Any = None,
         datamodule: DataModule | None = None,
-        ckpt_path: str | os.PathLike[str] | None = None,
+        ckpt_path: str | Path | None = None,
         weights_only: bool | None = None,
     ) -> None:
         """Train.
@@ -436,7 +436,7 @@ class Trainer:
         self,
         model: Module | None = None,
         dataloaders: Any = None,
-        ckpt_path: str | os.PathLike[str] | None = None,
+        ckpt_path: str | Path | None = None,
         verbose: bool = True,
         datamodule: DataModule | None = None,
         weights_only: bool | None = None,
@@ -464,7 +464,7 @@ class Trainer:
         self,
         model: Module | None = None,
         dataloaders: Any = None,
-        ckpt_path: str | os.PathLike[str] | None = None,
+        ckpt_path: str | Path | None = None,
         verbose: bool = True,
         datamodule: DataModule | None = None,
         weights_only: bool | None = None,
@@ -481,7 +481,7 @@ class Trainer:
         dataloaders: Any = None,
         datamodule: DataModule | None = None,
         return_predictions: bool | None = None,
-        ckpt_path: str | os.PathLike[str] | None = None,
+        ckpt_path: str | Path | None = None,
         weights_only: bool | None = None,
     ) -> list[Any] | None:
         """Predict every batch.
@@ -511,7 +511,7 @@ class Trainer:
         model: Module | None,
         loaders: Any,
         datamodule: DataModule | None,
-        ckpt_path: str | os.PathLike[str] | None,
+        ckpt_path: str | Path | None,
         verbose: bool = False,
         keep: bool = False,
     ) -> list[Any]:

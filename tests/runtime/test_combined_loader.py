@@ -99,6 +99,40 @@ def test_an_unknown_mode_is_refused_with_those_that_are_known():
         L.CombinedLoader([], "longest")
 
 
+@pytest.mark.parametrize(
+    ("limits", "mode", "length", "batches"),
+    [
+        (None, "sequential", 5, [0, 1, 2, 0, 1]),
+        (1, "sequential", 2, [0, 0]),
+        ([2, 0], "sequential", 2, [0, 1]),
+        (2, "max_size", 2, [[0, 0], [1, 1], [2, None]]),
+        ([1, 2], "min_size", 1, [[0, 0], [1, 1]]),
+    ],
+)
+def test_limits_are_of_each_loader_or_of_all(limits, mode, length, batches):
+    several = L.CombinedLoader([range(3), range(2)], mode)
+    several.limits = limits
+    assert len(several) == length
+    assert [batch for batch, _, _ in several] == batches
+
+
+def test_limits_for_another_number_of_loaders_are_refused():
+    several = L.CombinedLoader([range(3), range(2)], "sequential")
+    several.limits = [1]
+    with pytest.raises(ValueError, match=r"limits=\[1\] are not for 2"):
+        list(several)
+
+
+def test_a_reset_lets_waiting_workers_go():
+    waiting = loader(4, num_workers=1, persistent_workers=True)
+    several = L.CombinedLoader([waiting, range(2)], "min_size")
+    assert len(list(several)) == 2
+    assert waiting._iterator is not None
+    several.reset()
+    assert waiting._iterator is None
+    assert len(list(several)) == 2
+
+
 def test_prediction_goes_through_one_loader_after_the_other(net, make_trainer):
     several = L.CombinedLoader([loader(2), loader(2)], "min_size")
     with pytest.raises(L.MisconfigurationError, match="mode='sequential'"):

@@ -132,6 +132,16 @@ def test_the_last_batch_stays_or_goes(drop_last):
     assert len(EpochLoader(source, Sharding())) == len(sizes)
 
 
+@pytest.mark.parametrize("world_size", [1, 2])
+def test_a_whole_loader_keeps_its_last_batch(world_size):
+    source = loader(11, 2, drop_last=True)
+    options = {"world_size": world_size, "training": False, "whole": True}
+    seen = [indices(source, rank=rank, **options) for rank in range(world_size)]
+    assert sorted(i for batches in seen for batch in batches for i in batch) == [
+        *range(11)
+    ]
+
+
 def test_a_sampler_of_the_users_is_left_alone():
     class Backwards(SequentialSampler):
         def __iter__(self):

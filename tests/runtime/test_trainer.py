@@ -113,6 +113,16 @@ def test_predict_returns_batches_on_the_cpu_without_gradients(net, make_trainer)
     assert not any(batch.requires_grad for batch in predicted)
 
 
+def test_predict_leaves_no_sample_out(net, make_trainer):
+    data = TensorDataset(torch.ones(5, 2), torch.ones(5, 1))
+    dropping = DataLoader(data, batch_size=2, drop_last=True)
+    predictions = make_trainer().predict(net(), dropping)
+    assert [len(batch) for batch in predictions] == [2, 2, 1]
+    trainer = make_trainer()
+    trainer.validate(net(), dropping, verbose=False)
+    assert trainer.num_val_batches == [2]
+
+
 def test_predict_keeps_nothing_when_told_so(net, make_trainer):
     assert make_trainer().predict(net(), return_predictions=False) is None
 
@@ -803,6 +813,12 @@ def test_a_door_without_a_module_is_refused(door, make_trainer):
 def test_a_module_of_torch_is_refused_by_name(make_trainer):
     with pytest.raises(TypeError, match="Linear"):
         make_trainer(max_epochs=1).fit(nn.Linear(1, 1))
+
+
+@pytest.mark.parametrize("given", [loader(), Data])
+def test_what_is_no_data_module_is_refused_by_name(given, net, make_trainer):
+    with pytest.raises(TypeError, match=r"DataModule.*and got a (DataLoader|type):"):
+        make_trainer(max_epochs=1).fit(net(), datamodule=given)
 
 
 def test_another_number_of_schedulers_is_refused(net, make_trainer, tmp_path):

@@ -111,7 +111,7 @@ class ModelCheckpoint(Checkpoint):
 
     def __init__(
         self,
-        dirpath: str | os.PathLike[str] | None = None,
+        dirpath: str | Path | None = None,
         filename: str | None = None,
         monitor: str | None = None,
         verbose: bool = False,
@@ -522,7 +522,7 @@ class ModelCheckpoint(Checkpoint):
             delete = functools.partial(_delete, previous)
             self._writer.submit(delete) if self._writer else delete()
 
-    def to_yaml(self, filepath: str | os.PathLike[str] | None = None) -> None:
+    def to_yaml(self, filepath: str | Path | None = None) -> None:
         """Write `best_k_models` as YAML, by default into `dirpath`."""
         import yaml
 
@@ -531,7 +531,7 @@ class ModelCheckpoint(Checkpoint):
         path.write_text(yaml.safe_dump(scores), encoding="utf-8")
 
 
-def _absolute(dirpath: str | os.PathLike[str] | None) -> str | None:
+def _absolute(dirpath: str | Path | None) -> str | None:
     """The folder as an absolute path with links followed.
 
     Raises:

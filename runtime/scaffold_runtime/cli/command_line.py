@@ -13,11 +13,8 @@ from torch.optim import Optimizer
 
 from scaffold_runtime.callback import Callback
 from scaffold_runtime.callbacks.run_record import RunRecord
-from scaffold_runtime.cli.class_path import (
-    allow_only,
-    import_all_names,
-    translate,
-)
+from scaffold_runtime.checkpoint import read_checkpoint
+from scaffold_runtime.cli.class_path import allow_only, import_all_names, translate
 from scaffold_runtime.cli.instance import make_instances
 from scaffold_runtime.cli.optimizer import bring_optimizer, link_choices
 from scaffold_runtime.cli.parser import (
@@ -30,6 +27,7 @@ from scaffold_runtime.cli.saved_config import SaveConfigCallback
 from scaffold_runtime.cli.uncaught import install_excepthook
 from scaffold_runtime.data import DataModule
 from scaffold_runtime.errors import MisconfigurationError
+from scaffold_runtime.hyperparameters import VALUES_KEY
 from scaffold_runtime.launch import rank_zero_warn
 from scaffold_runtime.module import Module
 from scaffold_runtime.seed import seed_everything
@@ -121,6 +119,7 @@ class CLI:
         self.setup_parser(run, parser_kwargs or {})
         self.parse_arguments(self.parser, args)
         self.subcommand: str | None = self.config["subcommand"] if run else None
+        self._take_hyperparameters()
         self._seed()
         self.before_instantiate_classes()
         self.instantiate_classes()
@@ -221,6 +220,27 @@ class CLI:
             self.config = parser.parse_object(translate(args))
         else:
             self.config = parser.parse_args(args)
+
+    def _take_hyperparameters(self) -> None:
+        """Make the model as it was for the checkpoint of `ckpt_path`.
+
+        What was given otherwise stays, and what may name a class: nothing in a checkpoint
+        is imported.
+        """
+        own, keys = self._own(self.config), "model"
+        path = own.get("ckpt_path") if self.subcommand else None
+        if path is None or not Path(path).is_file():
+            return
+        default: Any = self._own_parser.get_defaults()
+        if self.subclass_mode_model:
+            default, keys = {}, "model.init_args"
+        saved = read_checkpoint(path, for_training=False).get(VALUES_KEY, {})
+        for key, given in (own.get(keys) or {}).items():
+            value, name = saved.get(key, given), f"{keys}.{key}"
+            is_open = given == default.get(name, given)
+            if is_open and (is_number(value) or type(value) is type(given) is str):
+                own[name] = value
+        self.config = self.parser.parse_object(self.config)
 
     # --- the objects ------------------------------------------------------------------
 
@@ -336,10 +356,15 @@ def find_default_config(given: str | Path | None) -> Path | None:
                 f"CLI(default_config={str(given)!r}): there is no such file."
             )
         return Path(given)
-    for folder in (Path(sys.argv[0]).parent, Path.cwd()):
-        if (folder / DEFAULT_CONFIG).is_file():
-            return folder / DEFAULT_CONFIG
-    return None
+    folders = Path(sys.argv[0]).parent, Path.cwd()
+    files = (folder / DEFAULT_CONFIG for folder in folders)
+    return next(filter(Path.is_file, files), None)
+
+
+def is_number(value: Any) -> bool:
+    """A number, or a list of numbers."""
+    is_list = isinstance(value, (list, tuple))
+    return all(map(is_number, value)) if is_list else isinstance(value, (int, float))
 
 
 def _as_list(callbacks: list[Callback] | Callback | None) -> list[Callback]:

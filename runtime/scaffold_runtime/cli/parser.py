@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from scaffold_runtime.callback import Callback
 from scaffold_runtime.cli import config_text
-from scaffold_runtime.cli.class_path import refuse_to_call, translate_word
+from scaffold_runtime.cli.class_path import refuse_to_call, translate, translate_word
 from scaffold_runtime.cli.refusal import explain
 from scaffold_runtime.data import DataModule
 from scaffold_runtime.errors import MisconfigurationError
@@ -120,6 +120,10 @@ class ArgumentParser(jsonargparse.ArgumentParser):
             self.error(f"Problems parsing config: {error}", error)
         finally:
             self._config_being_read = ""
+
+    def set_defaults(self, *args: dict[str, Any], **kwargs: Any) -> None:
+        """Set defaults of arguments; classes of Lightning are ours."""
+        super().set_defaults(*map(translate, args), **translate(kwargs))
 
     def get_defaults(self, *args: Any, **kwargs: Any) -> Namespace:
         """The default of every argument, default config files included."""

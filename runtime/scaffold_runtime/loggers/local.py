@@ -8,7 +8,7 @@ from pathlib import Path
 from scaffold_runtime.loggers.experiment import ExperimentLogger
 from scaffold_runtime.loggers.logger import Method
 
-Folder = str | os.PathLike[str]
+Folder = str | Path
 
 
 class LocalLogger(ExperimentLogger):

@@ -97,10 +97,10 @@ def check_update(trainer: Trainer, optimizer: Optimizer) -> bool:
         trainer.verdict.mask(trainer, optimizer)
         return True
     if norm is not None and not math.isfinite(norm.item()):
-        batch = trainer.progress.batch
-        trainer.nonfinite = (
-            trainer.nonfinite or f"The gradient norm of batch {batch} is {norm.item()}"
+        finding = (
+            f"The gradient norm of batch {trainer.progress.batch} is {norm.item()}"
         )
+        trainer.nonfinite = trainer.nonfinite or finding
     found = int(bool(trainer.nonfinite))
     if trainer.distributed:
         found, trainer.stop_signal = trainer.engine.agree_on_most(
@@ -143,10 +143,8 @@ def _gradient_norm(trainer: Trainer, optimizer: Optimizer) -> torch.Tensor | Non
 
 
 def _place(trainer: Trainer) -> str:
-    progress = trainer.progress
-    return (
-        f"(epoch {progress.epoch}, batch {progress.batch}, step {progress.global_step})"
-    )
+    own = trainer.progress
+    return f"(epoch {own.epoch}, batch {own.batch}, step {own.global_step})"
 
 
 def _stop_or_skip(trainer: Trainer, finding: str) -> None:

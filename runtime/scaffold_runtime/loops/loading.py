@@ -145,10 +145,8 @@ def load_evaluation_data(
 ) -> tuple[list[EpochLoader], list[int | float]]:
     """Loaders of a stage, built anew, and how many batches of each are taken."""
     word = {"validate": "val"}.get(stage, stage)
-    limit = getattr(trainer, f"limit_{word}_batches")
-    if limit == 0:
-        requested: Any = CombinedLoader([], "sequential")
-    else:
+    requested: Any = CombinedLoader([], "sequential")
+    if getattr(trainer, f"limit_{word}_batches") != 0:
         requested = trainer.source.request(stage)
     in_turn = getattr(requested, "mode", "") == "sequential"
     if isinstance(requested, CombinedLoader) and stage == "predict" and not in_turn:
@@ -168,16 +166,24 @@ def load_evaluation_data(
 
 
 def _build(trainer: Trainer, source: Any, training: bool) -> EpochLoader:
-    """A loader for this rank; `overfit_batches` takes its shuffling away."""
+    """A loader for this rank; `overfit_batches` takes its shuffling away.
+
+    Prediction leaves no sample out, so it keeps a last batch that is smaller.
+    """
     overfits = bool(trainer.overfit_batches) and trainer.fitting
     members = getattr(source, "flattened", [source])
     samplers = [getattr(member, "sampler", None) for member in members]
-    if overfits and any(isinstance(sampler, RandomSampler) for sampler in samplers):
+    shuffled = any(isinstance(sampler, RandomSampler) for sampler in samplers)
+    if shuffled and overfits:
         rank_zero_warn(
             "overfit_batches takes the same batches each epoch: not shuffled."
         )
-    deals = trainer.use_distributed_sampler
-    return trainer.engine.setup_loader(source, training, deals, overfits)
+    elif shuffled and not training:
+        rank_zero_warn(
+            f"The order of what {trainer.state.stage} sees is shuffled: is it meant?"
+        )
+    deals, whole = trainer.use_distributed_sampler, trainer.predicting
+    return trainer.engine.setup_loader(source, training, deals, overfits, whole)
 
 
 def _limit_batches(trainer: Trainer, loader: EpochLoader, word: str) -> int | float:

@@ -112,9 +112,10 @@ def _attach(
         trainer.datamodule = datamodule
     for part, kind in ((trainer.module, Module), (trainer.datamodule, DataModule)):
         if part is not None and not isinstance(part, kind):
+            name = kind.__name__
             raise WrongTypeError(
-                f"Trainer takes a {kind.__name__} (Lightning{kind.__name__}), and got a"
-                f" {type(part).__name__}: inherit from it."
+                f"Trainer takes a {name} (Lightning{name}), and got a"
+                f" {type(part).__name__}: give an object of a class that inherits from it."
             )
     for steps in _NEEDED[fn]:
         if not any(is_overridden(trainer.module, step, Module) for step in steps):
@@ -283,8 +284,7 @@ def _interrupt(trainer: Trainer, interruption: BaseException) -> None:
     """End a run that was asked to stop, with the code that says by what."""
     rank_zero_info(f"{interruption or 'The run was interrupted.'}")
     _fail(trainer, interruption)
-    code = interruption.exit_code if isinstance(interruption, RunStopped) else 130
-    sys.exit(code)
+    sys.exit(getattr(interruption, "exit_code", 130))
 
 
 def _loaders(trainer: Trainer) -> list[EpochLoader]:

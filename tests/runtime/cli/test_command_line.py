@@ -90,6 +90,49 @@ def test_a_command_takes_its_method_s_arguments(command):
     assert resumed.trainer.ckpt_path == path
 
 
+def test_null_is_no_path(parse, command):
+    checkpoint = (
+        "--trainer.callbacks=ModelCheckpoint",
+        "--trainer.callbacks.dirpath=null",
+    )
+    made = parse("--trainer.default_root_dir=null", *checkpoint).trainer
+    assert made.default_root_dir == str(Path.cwd())
+    assert made.checkpoint_callback.dirpath is None
+    assert command("fit", "--ckpt_path=null").trainer.ckpt_path is None
+
+
+def test_defaults_may_name_lightnings_classes(parse):
+    spec = {"class_path": "lightning.pytorch.loggers.CSVLogger"}
+    spec["init_args"] = {"save_dir": "logs"}
+    made = parse(trainer_defaults={"logger": [spec]}).trainer
+    assert isinstance(made.logger, CSVLogger)
+    assert made.logger.save_dir == "logs"
+
+
+def test_a_checkpoint_says_how_its_model_was_made(command):
+    given = ["--model.width=8", "--model.layers=[1, 2]", "--model.api_key=mine"]
+    path = command("fit", *given).trainer.checkpoint_callback.best_model_path
+    made = dict(command("test", f"--ckpt_path={path}").model.hparams)
+    assert (made["width"], made["layers"], made["api_key"]) == (8, [1, 2], "mine")
+    words = f"--ckpt_path={path}", "--model.api_key=other"
+    made = command("predict", *words)
+    assert made.model.layer.out_features == 8
+    assert made.config.predict.model.api_key == "other"
+    chosen = command("test", "--model=OwnOptimizer", words[0], subclass_mode_model=True)
+    assert chosen.model.hparams.width == 8
+
+
+def test_a_checkpoint_does_not_choose_a_class(command, tmp_path):
+    """A name in it would be imported, were it taken for one of the config."""
+    path = command("fit").trainer.checkpoint_callback.best_model_path
+    content = torch.load(path)
+    for value in ("torch.nn.ReLU", {"class_path": "torch.nn.ReLU"}):
+        content["hyper_parameters"]["activation"] = value
+        torch.save(content, tmp_path / "changed.ckpt")
+        made = command("test", f"--ckpt_path={tmp_path / 'changed.ckpt'}")
+        assert made.model.activation is None
+
+
 def test_hooks_and_commands_can_be_overridden(command):
     calls = []
 

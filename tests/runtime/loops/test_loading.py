@@ -41,6 +41,12 @@ def test_overfitting_takes_the_same_batches_in_order(net, make_trainer):
     assert len(first) == 16
 
 
+@pytest.mark.parametrize("stage", ["validate", "test", "predict"])
+def test_shuffled_data_of_an_evaluation_is_told(stage, net, make_trainer):
+    with pytest.warns(UserWarning, match=f"what {stage} sees is shuffled"):
+        getattr(make_trainer(), stage)(net(), loader(shuffle=True))
+
+
 @pytest.mark.parametrize(
     ("limit", "batches"), [(2, 2), (0.5, 2), (1.0, 4), (99, 4), (0.99, 3), (None, 4)]
 )
