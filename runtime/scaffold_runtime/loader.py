@@ -362,12 +362,13 @@ class _Order:
         needs one batch more, the others divide their last batch, so that no rank waits for
         a batch in vain.
         """
+        shortest, uneven = divmod(self.sampler.total_size, self._sharding.shares)
+        if self.drop_last:
+            return [size] * (shortest // size)
         whole, rest = divmod(len(self.sampler), size)
-        sizes = [size] * whole + [rest] * (rest > 0 and not self.drop_last)
-        longest = math.ceil(self._samples / self._sharding.shares)
-        if not self.drop_last and len(sizes) < math.ceil(longest / size):
-            last = sizes.pop()
-            sizes += [last - 1, 1] if last > 1 else [last]
+        sizes = [size] * whole + [rest] * (rest > 0)
+        if size > 1 and len(sizes) < math.ceil((shortest + (uneven > 0)) / size):
+            sizes[-1:] = [size - 1, 1]
         return sizes
 
     def state_dict(self, within_epoch: bool) -> dict[str, Any]:
@@ -443,17 +444,25 @@ def _epoch_sampler(source: DataLoader[Any], sharding: Sharding) -> Any:
         return None
     shuffle = type(sampler) is RandomSampler and not sharding.sequential
     rank = sharding.rank if sharding.enabled else 0
-    if not sharding.training and not shuffle and sharding.shares > 1:
-        own = range(rank, samples, sharding.shares)
-        return own or range(rank % max(samples, 1), samples)[:1]
     generator = getattr(sampler, "generator", None) or source.generator
-    return DistributedSampler(
+    order: DistributedSampler[Any] = DistributedSampler(
         source.dataset,
         num_replicas=sharding.shares,
         rank=rank,
         shuffle=shuffle,
         seed=generator.initial_seed() % 2**62 if generator else sharding.seed,
     )
+    if not sharding.training and samples % sharding.shares:
+        size = getattr(batch_sampler, "batch_size", 1)
+        if samples > sharding.shares and (size > 1 or sharding.whole):  # each one once
+            order.total_size = samples
+            order.num_samples = len(range(rank, samples, sharding.shares))
+        else:
+            rank_zero_warn(
+                f"{samples} samples in batches of {size} are no whole number for each of"
+                f" {sharding.shares} processes: some count twice."
+            )
+    return order
 
 
 def _set_epoch(target: Any, epoch: int) -> None:

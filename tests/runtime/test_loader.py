@@ -61,17 +61,45 @@ def test_a_step_has_the_same_samples_at_every_world_size(length, world_size):
         assert padding == 0 or (step == len(alone) - 1 and padding < world_size)
 
 
-@pytest.mark.parametrize("length", [1, 2, 3, 8, 9, 23])
-@pytest.mark.parametrize("world_size", [2, 3])
-def test_evaluation_deals_every_sample_once_and_batches_evenly(length, world_size):
-    ranks = [
-        indices(loader(length), rank=rank, world_size=world_size, training=False)
+def evaluated(source, world_size, **arguments):
+    """What each rank evaluates."""
+    return [
+        indices(source, rank=rank, world_size=world_size, training=False, **arguments)
         for rank in range(world_size)
     ]
+
+
+def flat(ranks):
+    return [index for batches in ranks for batch in batches for index in batch]
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 8, 9, 23])
+@pytest.mark.parametrize("world_size", [2, 3])
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.filterwarnings("ignore:.*some count twice")
+def test_evaluation_deals_every_sample_once_and_batches_evenly(
+    length, world_size, shuffle
+):
+    ranks = evaluated(loader(length, shuffle=shuffle), world_size)
     assert len({len(batches) for batches in ranks}) == 1
-    seen = [index for batches in ranks for batch in batches for index in batch]
-    assert set(seen) == set(range(length))
-    assert len(seen) == max(length, world_size)
+    assert set(flat(ranks)) == set(range(length))
+    assert len(flat(ranks)) == max(length, world_size)
+
+
+@pytest.mark.parametrize("length", [8, 9, 11, 23])
+@pytest.mark.parametrize("world_size", [2, 3])
+def test_evaluation_drops_its_last_batch_on_every_rank(length, world_size):
+    ranks = evaluated(loader(length, drop_last=True), world_size)
+    assert {len(batches) for batches in ranks} == {length // world_size // 2}
+    assert len(set(flat(ranks))) == len(flat(ranks))
+
+
+def test_batches_of_one_are_filled_up_and_that_is_said():
+    """A rank without a last batch would leave the others waiting in a collective call."""
+    with pytest.warns(UserWarning, match="7 samples in batches of 1.*count twice"):
+        ranks = evaluated(loader(7, batch_size=1), 2)
+    assert [len(batches) for batches in ranks] == [4, 4]
+    assert sorted(flat(evaluated(loader(7, 1), 2, whole=True))) == list(range(7))
 
 
 def test_dealing_out_can_be_switched_off():
