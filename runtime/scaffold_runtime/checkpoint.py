@@ -13,7 +13,7 @@ from typing import IO, Any
 
 import torch
 from torch import nn
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_map_only
 
 from scaffold_runtime.archive import (
     NotPlainError,
@@ -113,13 +113,10 @@ class BackgroundWriter:
 
 def copy_to_cpu(content: dict[str, Any]) -> dict[str, Any]:
     """A copy of a checkpoint's content, which training may go on to change."""
-
-    def copied(leaf: Any) -> Any:
-        is_tensor = isinstance(leaf, torch.Tensor)
-        return leaf.detach().to("cpu", copy=True) if is_tensor else leaf
-
-    copy: dict[str, Any] = tree_map(copied, content)
-    return copy
+    copied: dict[str, Any] = tree_map_only(
+        torch.Tensor, lambda tensor: tensor.detach().to("cpu", copy=True), content
+    )
+    return copied
 
 
 def remove_staged(folder: str | os.PathLike[str]) -> None:

@@ -139,28 +139,22 @@ class WeightAveraging(Callback):
                 average.copy_(new)
         self._n_averaged += 1
 
-    def on_validation_epoch_start(self, trainer: Trainer, pl_module: Module) -> None:
-        """Validate the average."""
-        self._swap(pl_module)
-
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: Module) -> None:
-        """Go on training with the weights in training."""
-        self._swap(pl_module)
-
     def on_exception(self, trainer: Trainer, pl_module: Module, *_: Any) -> None:
         """Give the module its weights back if validation was interrupted."""
         if self._swapped:
-            self._swap(pl_module)
+            self._swap(trainer, pl_module)
 
     @torch.no_grad()
-    def _swap(self, pl_module: Module) -> None:
-        """Exchange the values of the average and of the module."""
+    def _swap(self, trainer: Trainer, pl_module: Module) -> None:
+        """Exchange average and weights: to validate the average, and to go on training."""
         if self._averages is not None:
             for name, tensor in _parameters_and_buffers(pl_module).items():
                 former = tensor.clone()
                 tensor.copy_(self._averages[name])
                 self._averages[name].copy_(former)
             self._swapped = not self._swapped
+
+    on_validation_epoch_start = on_validation_epoch_end = _swap
 
     @torch.no_grad()
     def on_train_end(self, trainer: Trainer, pl_module: Module) -> None:

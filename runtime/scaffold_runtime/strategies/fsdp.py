@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.optim import Optimizer
+from torch.utils._pytree import tree_map_only
 
 from scaffold_runtime.errors import CheckpointError, MisconfigurationError
 from scaffold_runtime.launch import ProcessPlace
@@ -184,7 +185,14 @@ class FSDPStrategy(ProcessGroupStrategy):
 
     def full_state(self, state: dict[str, Any]) -> dict[str, Any]:
         """Gather every DTensor; ranks other than 0 let go of each as it comes."""
-        return _gather(state, keep=self.place.rank == 0)  # type: ignore[no-any-return]
+        from torch.distributed.tensor import DTensor
+
+        def gather(tensor: DTensor) -> torch.Tensor | None:
+            whole = tensor.full_tensor()
+            return whole.cpu() if self.place.rank == 0 else None
+
+        whole: dict[str, Any] = tree_map_only(DTensor, gather, dict(state))
+        return whole
 
     def load_module_state(
         self, module: nn.Module, state: dict[str, Any], strict: bool = True
@@ -283,17 +291,6 @@ def _recompute_activations(module: nn.Module) -> None:
 
     forward = module.forward
     module.forward = functools.partial(checkpoint, forward, use_reentrant=False)
-
-
-def _gather(value: Any, keep: bool) -> Any:
-    if isinstance(value, dict):
-        return {key: _gather(item, keep) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_gather(item, keep) for item in value]
-    if hasattr(value, "full_tensor"):
-        whole = value.full_tensor()
-        return whole.cpu() if keep else None
-    return value
 
 
 def _slice_like(own: Any, whole: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import sys
 from collections.abc import Sequence
@@ -182,15 +181,10 @@ class RichProgressBar(ProgressBar):
         self._begin(f"Epoch {epoch}", self.total_train_batches, self._completed)
 
     def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: Module,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
+        self, trainer: Trainer, pl_module: Module, *_: Any, **__: Any
     ) -> None:
-        """Draw if it is time."""
-        self._completed = batch_idx + 1
+        """Count the batch, and draw if it is time."""
+        self._completed += 1
         if monotonic() >= self._next_draw:
             self._draw(trainer, pl_module)
 
@@ -222,24 +216,10 @@ class RichProgressBar(ProgressBar):
         self._begin_evaluation(self.predict_description, trainer.num_predict_batches)
 
     def _begin_evaluation(self, description: str, batches: list[int | float]) -> None:
-        self._batches_before = [0.0, *itertools.accumulate(batches)]
-        self._begin(description, self._batches_before[-1])
+        self._begin(description, sum(batches))
         self._train_batches, self._completed = self._completed, 0
 
-    def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: Module,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Draw if it is time."""
-        self._completed = int(self._batches_before[dataloader_idx]) + batch_idx + 1
-        if monotonic() >= self._next_draw:
-            self._draw(trainer, pl_module)
-
+    on_validation_batch_end = on_train_batch_end
     on_test_batch_end = on_predict_batch_end = on_validation_batch_end
 
     def __getstate__(self) -> dict[str, Any]:
