@@ -269,13 +269,14 @@ class _Order:
     """
 
     def __init__(self, source: DataLoader[Any], sharding: Sharding) -> None:
-        self.sampler: Any = _epoch_sampler(source, sharding)
+        plan: Any = own if type(own := source.batch_sampler) is BatchSampler else source
+        self.sampler: Any = _epoch_sampler(source, plan, sharding)
         self.is_ours = self.sampler is not None
         self.names_epoch = source.num_workers > 0
-        self.batch_size, self.drop_last = source.batch_size, source.drop_last
+        self.batch_size, self.drop_last = plan.batch_size, plan.drop_last
         self._samples = len(source.dataset) if isinstance(source.dataset, Sized) else -1
         self._sharding = sharding
-        self._global_batch = (source.batch_size or 1) * sharding.world_size
+        self._global_batch = (plan.batch_size or 1) * sharding.world_size
         self._epoch = self.skip = 0
         self._saved: dict[str, Any] = {}
         self._drawn_from: list[Any] = []
@@ -283,7 +284,7 @@ class _Order:
         self._data_generators = _data_generators(dataset)
         if not self.is_ours:
             self.sampler = source.batch_sampler or source.sampler
-            deals = isinstance(source.sampler, DistributedSampler)
+            deals = isinstance(plan.sampler, DistributedSampler)
             if sharding.shares > 1 and sharding.training and not deals:
                 rank_zero_warn(
                     f"{type(source.sampler).__name__} is your own sampler and is left"
@@ -420,20 +421,17 @@ def _with_epoch(batch: Any, epoch: int) -> Any:
     return (epoch, batch)
 
 
-def _epoch_sampler(source: DataLoader[Any], sharding: Sharding) -> Any:
+def _epoch_sampler(source: DataLoader[Any], plan: Any, sharding: Sharding) -> Any:
     """A sampler that takes the place of torch's own, or None for a sampler of the user's."""
-    sampler, batch_sampler = source.sampler, source.batch_sampler
-    if batch_sampler is not None and type(batch_sampler) is not BatchSampler:
+    sampler, theirs = plan.sampler, plan is source and source.batch_sampler is not None
+    if theirs or type(sampler) not in (RandomSampler, SequentialSampler):
         return None
-    if type(sampler) is RandomSampler:
-        if sampler.replacement or sampler.num_samples != len(sampler.data_source):
-            return None
-    elif type(sampler) is not SequentialSampler:
+    samples = len(source.dataset)  # type: ignore[arg-type]
+    if getattr(sampler, "replacement", False) or len(sampler) != samples:
         return None
     shuffle = type(sampler) is RandomSampler and not sharding.sequential
     rank = sharding.rank if sharding.enabled else 0
     if not sharding.training and not shuffle and sharding.shares > 1:
-        samples = len(source.dataset)  # type: ignore[arg-type]
         own = range(rank, samples, sharding.shares)
         return own or range(rank % max(samples, 1), samples)[:1]
     generator = getattr(sampler, "generator", None) or source.generator

@@ -174,6 +174,8 @@ def train_batch(trainer: Trainer, batch: Any, batch_idx: int) -> None:
         outputs = forward_backward(trainer, arguments, batch_idx)
         if stepping and trainer.optimizers:
             apply_gradients(trainer, trainer.optimizers[0])
+        elif stepping:  # nothing is optimized, and the steps' limits hold
+            progress.global_step += 1
     progress.batch = batch_idx + 1
     progress.batches += 1
     progress.phase = Phase.BATCH_DONE

@@ -266,3 +266,13 @@ def test_a_callback_that_ends_the_fit_brings_one_last_validation(net, make_train
     model, trainer = net(), make_trainer(Stops(), max_epochs=3, min_epochs=2)
     trainer.fit(model)
     assert model.validations == 2, "one in each epoch, and none before the second"
+
+
+def test_steps_are_counted_and_limited_where_nothing_is_optimized(net, make_trainer):
+    class Fixed(net):
+        def configure_optimizers(self):
+            return None
+
+    trainer = make_trainer(max_steps=6, accumulate_grad_batches=2)
+    trainer.fit(Fixed())
+    assert (trainer.global_step, trainer.current_epoch) == (6, 3)
