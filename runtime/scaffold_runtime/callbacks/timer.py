@@ -122,17 +122,17 @@ def in_seconds(duration: str | timedelta | dict[str, int]) -> float:
     """A duration in seconds.
 
     Raises:
-        MisconfigurationError: a string that is not `DD:HH:MM:SS`.
+        MisconfigurationError: it is none of these.
     """
-    if isinstance(duration, str):
-        match = re.fullmatch(r"(\d+):(\d\d):(\d\d):(\d\d)", duration.strip())
-        if match is None:
-            raise MisconfigurationError(
-                f"{duration!r} is no duration: write it as DD:HH:MM:SS, such as"
-                " 00:12:00:00 for twelve hours."
-            )
+    match = re.fullmatch(r"(\d+):(\d\d):(\d\d):(\d\d)", str(duration).strip())
+    if match:
         days, hours, minutes, seconds = map(int, match.groups())
         duration = timedelta(days, seconds, minutes=minutes, hours=hours)
     elif isinstance(duration, dict):
         duration = timedelta(**duration)
+    if not isinstance(duration, timedelta):
+        raise MisconfigurationError(
+            f"{duration!r} is no duration: write it as DD:HH:MM:SS, such as 00:12:00:00"
+            " for twelve hours, or give a timedelta or its arguments as a dict."
+        )
     return duration.total_seconds()
