@@ -179,7 +179,7 @@ def _take_folder(trainer: Trainer, folder: str | None) -> None:
 def _attach_module_callbacks(trainer: Trainer) -> None:
     """A module's callbacks take the place of the trainer's of the same type."""
     brought = trainer.module.configure_callbacks()
-    extra = [brought] if isinstance(brought, Callback) else list(brought)
+    extra = [brought] if isinstance(brought, Callback) else list(brought or ())
     if extra:
         types = {type(callback) for callback in extra}
         kept = [cb for cb in trainer.callbacks if type(cb) not in types]

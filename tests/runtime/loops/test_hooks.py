@@ -68,3 +68,13 @@ def test_minus_one_skips_the_rest_of_the_epoch(net, make_trainer):
     trainer = make_trainer(max_epochs=3)
     trainer.fit(Short())
     assert trainer.global_step == 6
+
+
+def test_a_module_may_have_no_callbacks_after_all(net, make_trainer):
+    class Undecided(net):
+        def configure_callbacks(self):
+            return None
+
+    trainer = make_trainer(max_epochs=1)
+    trainer.fit(Undecided())
+    assert trainer.callbacks == []
