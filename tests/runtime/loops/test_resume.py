@@ -265,3 +265,19 @@ def test_a_stop_that_a_callback_asked_for_is_the_same_when_resumed(
     for trainer in (whole, resumed):
         assert (trainer.global_step, trainer.current_epoch) == (6, 2)
     assert resumed.callback_metrics == whole.callback_metrics
+
+
+def test_a_test_does_not_take_back_which_checkpoints_there_are(
+    net, make_trainer, tmp_path, recwarn
+):
+    save = L.callbacks.ModelCheckpoint(
+        tmp_path, "{epoch}", monitor="val_loss", save_top_k=2
+    )
+    trainer, model = make_trainer(save, max_epochs=3), net(values=[1.0, 2.0, 1.5])
+    trainer.fit(model)
+    kept = set(save.best_k_models)
+    trainer.test(model, ckpt_path="best")
+    assert set(save.best_k_models) == kept == set(map(str, tmp_path.glob("*.ckpt")))
+    elsewhere = L.callbacks.ModelCheckpoint(tmp_path / "other", monitor="val_loss")
+    make_trainer(elsewhere).test(net(), ckpt_path=save.best_model_path)
+    assert not [w for w in recwarn if "Checkpoints were in" in str(w.message)]
