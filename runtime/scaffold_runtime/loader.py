@@ -272,19 +272,15 @@ class _Order:
     """
 
     def __init__(self, source: DataLoader[Any], sharding: Sharding) -> None:
-        self.sampler: Any = _epoch_sampler(source, sharding)
+        plan: Any = own if type(own := source.batch_sampler) is BatchSampler else source
+        self.sampler: Any = _epoch_sampler(source, plan, sharding)
         self.is_ours = self.sampler is not None
         self.names_epoch = source.num_workers > 0
-        own: Any = source
-        if self.is_ours and source.batch_sampler is not None:
-            own = (
-                source.batch_sampler
-            )  # which may be the user's, with a size of its own
-        self.batch_size = own.batch_size
-        self.drop_last = own.drop_last and not sharding.whole
+        self.batch_size = plan.batch_size
+        self.drop_last = plan.drop_last and not sharding.whole
         self._samples = len(source.dataset) if isinstance(source.dataset, Sized) else -1
         self._sharding = sharding
-        self._global_batch = (self.batch_size or 1) * sharding.world_size
+        self._global_batch = (plan.batch_size or 1) * sharding.world_size
         self._epoch = self.skip = 0
         self._saved: dict[str, Any] = {}
         self._drawn_from: list[Any] = []
@@ -292,7 +288,7 @@ class _Order:
         self._data_generators = _data_generators(dataset)
         if not self.is_ours:
             self.sampler = source.batch_sampler or source.sampler
-            deals = isinstance(source.sampler, DistributedSampler)
+            deals = isinstance(plan.sampler, DistributedSampler)
             if sharding.shares > 1 and sharding.training and not deals:
                 rank_zero_warn(
                     f"{type(source.sampler).__name__} is your own sampler and is left"
@@ -430,17 +426,13 @@ def _with_epoch(batch: Any, epoch: int) -> Any:
     return (epoch, batch)
 
 
-def _epoch_sampler(source: DataLoader[Any], sharding: Sharding) -> Any:
+def _epoch_sampler(source: DataLoader[Any], plan: Any, sharding: Sharding) -> Any:
     """A sampler that takes the place of torch's own, or None for a sampler of the user's."""
-    batch_sampler = source.batch_sampler
-    if batch_sampler is not None and type(batch_sampler) is not BatchSampler:
-        return None
-    sampler: Any = getattr(batch_sampler, "sampler", source.sampler)
-    if type(sampler) not in (RandomSampler, SequentialSampler):
+    sampler, theirs = plan.sampler, plan is source and source.batch_sampler is not None
+    if theirs or type(sampler) not in (RandomSampler, SequentialSampler):
         return None
     samples = len(source.dataset)  # type: ignore[arg-type]
-    drawn = getattr(sampler, "num_samples", len(sampler.data_source))
-    if drawn != samples or getattr(sampler, "replacement", False):
+    if getattr(sampler, "replacement", False) or len(sampler) != samples:
         return None
     shuffle = type(sampler) is RandomSampler and not sharding.sequential
     rank = sharding.rank if sharding.enabled else 0
@@ -453,7 +445,7 @@ def _epoch_sampler(source: DataLoader[Any], sharding: Sharding) -> Any:
         seed=generator.initial_seed() % 2**62 if generator else sharding.seed,
     )
     if not sharding.training and samples % sharding.shares:
-        size = getattr(batch_sampler, "batch_size", 1)
+        size = plan.batch_size or 1
         if samples > sharding.shares and (size > 1 or sharding.whole):  # each one once
             order.total_size = samples
             order.num_samples = len(range(rank, samples, sharding.shares))

@@ -66,9 +66,11 @@ def _callbacks_of(kind: type[Callback]) -> tuple[Any, Any]:
     """All callbacks of a kind, and the first of them, None without one."""
 
     def every(trainer: Trainer) -> list[Any]:
+        """All callbacks of this kind."""
         return [own for own in trainer.callbacks if isinstance(own, kind)]
 
     def first(trainer: Trainer) -> Any:
+        """The first callback of this kind, None without one."""
         return next(iter(every(trainer)), None)
 
     return property(every), property(first)

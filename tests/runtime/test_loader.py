@@ -220,6 +220,30 @@ def test_a_sampler_of_other_data_is_left_alone(sampler):
     assert sorted(taken) == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize("drop_last", [False, True])
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_torchs_own_batch_sampler_is_as_its_arguments(drop_last, num_workers):
+    """A loader that is given one has neither a batch size nor its sampler."""
+    rest = {"collate_fn": identity, "num_workers": num_workers}
+    for kind in (SequentialSampler, RandomSampler):
+        batches = BatchSampler(kind(range(10)), 4, drop_last)
+        source = DataLoader(Numbers(10), batch_sampler=batches, **rest)
+        shuffle = kind is RandomSampler
+        same = {"batch_size": 4, "shuffle": shuffle, "drop_last": drop_last, **rest}
+        expected = DataLoader(Numbers(10), **same)
+        for place in ({}, {"rank": 1, "world_size": 2}):
+            assert indices(source, 1, 1, **place) == indices(expected, 1, 1, **place)
+        assert len(EpochLoader(source, Sharding()).loader) == len(expected)
+
+
+def test_samplers_of_a_part_of_the_data_are_left_alone():
+    source = loader(sampler=SequentialSampler(range(3)))
+    assert indices(source) == [[0, 1], [2]]
+    batches = BatchSampler(SequentialSampler(range(3)), 2, False)
+    source = DataLoader(Numbers(10), batch_sampler=batches, collate_fn=identity)
+    assert indices(source) == [[0, 1], [2]]
+
+
 def test_in_several_ranks_it_is_left_alone_with_a_warning():
     source = loader(sampler=WeightedRandomSampler([1.0] * 10, 10))
     with pytest.warns(UserWarning, match="WeightedRandomSampler is your own"):

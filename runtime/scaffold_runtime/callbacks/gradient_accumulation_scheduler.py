@@ -24,7 +24,7 @@ class GradientAccumulationScheduler(Callback):
     """
 
     def __init__(self, scheduling: dict[int, int]) -> None:
-        if not scheduling:
+        if not isinstance(scheduling, dict) or not scheduling:
             raise MisconfigurationError(
                 "GradientAccumulationScheduler needs a schedule such as {0: 1, 4: 2}."
             )

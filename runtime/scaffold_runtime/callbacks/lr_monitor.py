@@ -91,8 +91,7 @@ class LearningRateMonitor(Callback):
             if self.logging_interval or scheduled in (None, interval):
                 for group, name in zip(optimizer.param_groups, names, strict=True):
                     values.update(self._read(group, name))
-        tensors = {name: torch.tensor(value) for name, value in values.items()}
-        trainer.callback_metrics.update(tensors)
+        trainer.callback_metrics.update({n: torch.tensor(v) for n, v in values.items()})
         for logger in trainer.loggers if values else ():
             logger.log_metrics(values, step=trainer.progress.batches_that_stepped)
 
@@ -109,7 +108,8 @@ class LearningRateMonitor(Callback):
             values[key] = self.last_momentum_values[key] = momentum
         if self.log_weight_decay:
             key = f"{name}-weight_decay"
-            values[key] = self.last_weight_decay_values[key] = group["weight_decay"]
+            decay = values[key] = group.get("weight_decay", 0)
+            self.last_weight_decay_values[key] = decay
         return values
 
 

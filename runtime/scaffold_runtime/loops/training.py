@@ -180,7 +180,7 @@ def train_batch(trainer: Trainer, batch: Any, batch_idx: int) -> None:
         outputs = forward_backward(trainer, arguments, batch_idx)
         if stepping and trainer.optimizers:
             apply_gradients(trainer, trainer.optimizers[0])
-        elif stepping:
+        elif stepping:  # nothing is optimized, and the steps' limits hold
             progress.global_step += 1
     progress.batch = batch_idx + 1
     progress.batches += 1

@@ -30,7 +30,7 @@ def test_the_number_of_an_epoch(epoch, factor):
     assert not GradientAccumulationScheduler({0: 1}).going_to_accumulate_grad_batches()
 
 
-@pytest.mark.parametrize("schedule", [{-1: 2}, {"1": 2}, {1: 0}, {1: 2.0}])
+@pytest.mark.parametrize("schedule", [{-1: 2}, {"1": 2}, {1: 0}, {1: 2.0}, {}, [1, 2]])
 def test_what_cannot_be_is_refused(schedule):
     with pytest.raises(MisconfigurationError):
         GradientAccumulationScheduler(schedule)

@@ -153,3 +153,13 @@ def test_what_is_not_asked_for_is_none(net, make_trainer, tmp_path):
     make_trainer(monitor, max_epochs=1, logger=CSVLogger(tmp_path)).fit(net())
     assert monitor.last_momentum_values == {"lr-SGD-momentum": None}
     assert monitor.last_weight_decay_values == {"lr-SGD-weight_decay": None}
+
+
+def test_an_optimizer_without_weight_decay_has_none_of_it(net, make_trainer, tmp_path):
+    class Resilient(net):
+        def configure_optimizers(self):
+            return torch.optim.Rprop(self.parameters())
+
+    monitor = LearningRateMonitor(log_weight_decay=True)
+    make_trainer(monitor, max_epochs=1, logger=CSVLogger(tmp_path)).fit(Resilient())
+    assert monitor.last_weight_decay_values == {"lr-Rprop-weight_decay": 0}

@@ -21,8 +21,8 @@ def test_durations_in_all_their_forms(duration):
     assert Timer(duration).time_remaining() == 93784
 
 
-@pytest.mark.parametrize("duration", ["1:2:3:4", "10", "00:00:99"])
-def test_a_string_of_another_form_is_refused(duration):
+@pytest.mark.parametrize("duration", ["1:2:3:4", "10", "00:00:99", 5, 1.5, ["x"]])
+def test_what_is_no_duration_is_refused(duration):
     with pytest.raises(MisconfigurationError):
         Timer(duration)
 

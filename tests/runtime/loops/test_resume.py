@@ -245,3 +245,39 @@ def test_another_optimizer_than_the_saved_one_is_one_sentence(
 
     with pytest.raises(L.CheckpointError, match="a group without betas, eps"):
         make_trainer(max_epochs=3).fit(Adam(), ckpt_path=saved_at_an_epochs_end)
+
+
+def test_a_stop_that_a_callback_asked_for_is_the_same_when_resumed(
+    net, make_trainer, tmp_path
+):
+    """The file is written after the callback has asked, before the last validation."""
+
+    class Stops(L.Callback):
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            trainer.should_stop |= trainer.global_step == 6
+
+    save = L.callbacks.ModelCheckpoint(tmp_path, filename="x", every_n_train_steps=6)
+    whole, model = make_trainer(Stops(), save, max_epochs=5), net()
+    whole.fit(model)
+    resumed, again = make_trainer(Stops(), max_epochs=5), net()
+    resumed.fit(again, ckpt_path=tmp_path / "x.ckpt")
+    assert (model.validations, again.validations) == (2, 1), "in epoch 0, at the stop"
+    for trainer in (whole, resumed):
+        assert (trainer.global_step, trainer.current_epoch) == (6, 2)
+    assert resumed.callback_metrics == whole.callback_metrics
+
+
+def test_a_test_does_not_take_back_which_checkpoints_there_are(
+    net, make_trainer, tmp_path, recwarn
+):
+    save = L.callbacks.ModelCheckpoint(
+        tmp_path, "{epoch}", monitor="val_loss", save_top_k=2
+    )
+    trainer, model = make_trainer(save, max_epochs=3), net(values=[1.0, 2.0, 1.5])
+    trainer.fit(model)
+    kept = set(save.best_k_models)
+    trainer.test(model, ckpt_path="best")
+    assert set(save.best_k_models) == kept == set(map(str, tmp_path.glob("*.ckpt")))
+    elsewhere = L.callbacks.ModelCheckpoint(tmp_path / "other", monitor="val_loss")
+    make_trainer(elsewhere).test(net(), ckpt_path=save.best_model_path)
+    assert not [w for w in recwarn if "Checkpoints were in" in str(w.message)]

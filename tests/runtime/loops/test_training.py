@@ -353,3 +353,13 @@ def test_without_an_optimizer_steps_are_counted_all_the_same(net, make_trainer):
     trainer = make_trainer(max_steps=3)
     trainer.fit(Without())
     assert trainer.global_step == 3
+
+
+def test_steps_are_counted_and_limited_where_nothing_is_optimized(net, make_trainer):
+    class Fixed(net):
+        def configure_optimizers(self):
+            return None
+
+    trainer = make_trainer(max_steps=6, accumulate_grad_batches=2)
+    trainer.fit(Fixed())
+    assert (trainer.global_step, trainer.current_epoch) == (6, 3)
