@@ -324,7 +324,7 @@ class Trainer:
         for kind, default, argument, enabled in defaults:
             has_one = any(isinstance(callback, kind) for callback in listed)
             _refuse_if(
-                has_one and enabled is False,
+                has_one and enabled is False and kind is not ModelSummary,
                 f"{argument}=False, and a {default.__name__} is among the callbacks.",
             )
             if not has_one and enabled is not False:
@@ -862,7 +862,9 @@ def _listed(argument: str, given: Any, kind: type) -> list[Any]:
 
 
 def _or(number: int | float | None, default: int | float = 1.0) -> int | float:
-    return default if number is None else number
+    """A number as Python's own, or its default."""
+    number = default if number is None else number
+    return int(number) if isinstance(number, numbers.Integral) else number
 
 
 def _time_or_batches(interval: Any) -> int | float | timedelta:

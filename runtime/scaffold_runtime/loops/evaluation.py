@@ -47,7 +47,6 @@ def check_sanity(trainer: Trainer) -> None:
 def validate_in_fit(trainer: Trainer) -> None:
     """Validate in the middle of training, then go on with training."""
     trainer.keep_metrics()
-    ends_epoch = trainer.is_last_batch
     trainer.begin_stage("validate")
     if trainer.is_stepping:
         trainer.hooks.call("on_validation_model_zero_grad")
@@ -56,7 +55,6 @@ def validate_in_fit(trainer: Trainer) -> None:
         trainer.rank_state = copy.deepcopy(rank_state(trainer))
         run_loaders(trainer, trainer.eval_loaders, trainer.num_val_batches)
     trainer.begin_stage("train")
-    trainer.is_last_batch = ends_epoch
     trainer.progress.phase, trainer.validated_at = Phase.VALIDATED, time.monotonic()
 
 
@@ -140,7 +138,6 @@ def _limited(
     batches = loader.iterate(trainer.progress.epoch if trainer.fitting else 0)
     batches = trainer.profiler.watch(batches, f"{trainer.state.stage}_dataloader_next")
     for batch_idx, batch in enumerate(batches):
-        trainer.is_last_batch = batch_idx + 1 == limit
         yield batch_idx, batch
         if batch_idx + 1 >= limit:
             return

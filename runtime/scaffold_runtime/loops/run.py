@@ -220,10 +220,10 @@ def _call_setup(trainer: Trainer, stage: str) -> None:
     trainer.profiler.setup(stage, rank, trainer.log_dir)
     trainer.engine.barrier("setup")
     if trainer.datamodule is not None:
-        trainer.datamodule.setup(stage)
+        trainer.datamodule.setup(stage=stage)
     for callback in trainer.callbacks:
-        callback.setup(trainer, trainer.module, stage)
-    trainer.module.setup(stage)
+        callback.setup(trainer, trainer.module, stage=stage)
+    trainer.module.setup(stage=stage)
 
 
 def _configure_optimizers(trainer: Trainer) -> None:
@@ -268,10 +268,10 @@ def _finish(trainer: Trainer, fn: TrainerFn) -> None:
     if fn is TrainerFn.FITTING:
         trainer.hooks.call("on_fit_end")
     if trainer.datamodule is not None:
-        trainer.datamodule.teardown(fn.value)
+        trainer.datamodule.teardown(stage=fn.value)
     for callback in trainer.callbacks:
-        callback.teardown(trainer, trainer.module, fn.value)
-    trainer.module.teardown(fn.value)
+        callback.teardown(trainer, trainer.module, stage=fn.value)
+    trainer.module.teardown(stage=fn.value)
     for logger in trainer.loggers:
         logger.finalize("success")
     trainer.state.status, trainer.state.stage = TrainerStatus.FINISHED, None

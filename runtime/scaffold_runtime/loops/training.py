@@ -277,7 +277,9 @@ def before_step(trainer: Trainer, optimizer: Optimizer) -> None:
     if trainer.plan.clip is not None:
         trainer.recorder.hook = "configure_gradient_clipping"
         trainer.plan.clip(
-            optimizer, trainer.gradient_clip_val, trainer.gradient_clip_algorithm
+            optimizer,
+            gradient_clip_val=trainer.gradient_clip_val,
+            gradient_clip_algorithm=trainer.gradient_clip_algorithm,
         )
 
 

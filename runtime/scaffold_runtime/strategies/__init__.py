@@ -31,9 +31,6 @@ _REFUSED = {
     "ddp_fork": "use 'ddp', which starts your script once per process",
     "ddp_notebook": "put the code in a script and use 'ddp'",
     "deepspeed": "use 'fsdp', which shards the same state",
-    "colossalai": "use 'fsdp'",
-    "bagua": "use 'ddp'",
-    "hivemind": "use 'ddp'",
     "xla": "use accelerator='cuda' or 'cpu'",
 }
 

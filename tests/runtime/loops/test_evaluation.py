@@ -182,3 +182,18 @@ def test_an_index_by_keyword_alone_is_left_to_its_default(net, make_trainer):
             return batch_idx
 
     assert set(make_trainer().predict(Keyword())) == {7}
+
+
+def test_the_last_batch_is_that_of_training(net, make_trainer):
+    seen = []
+
+    class Watching(net):
+        def on_train_start(self):
+            seen.append(("start", self.trainer.is_last_batch))
+
+        def on_validation_batch_end(self, outputs, batch, batch_idx):
+            seen.append((batch_idx, self.trainer.is_last_batch))
+
+    trainer = make_trainer(max_epochs=1, num_sanity_val_steps=1, limit_val_batches=2)
+    trainer.fit(Watching(), loader(), loader())
+    assert seen == [(0, False), ("start", False), (0, True), (1, True)]
