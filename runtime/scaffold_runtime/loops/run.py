@@ -143,7 +143,8 @@ def _set_up(trainer: Trainer, fn: TrainerFn, ckpt_path: str | None) -> None:
     path, content = search.open_checkpoint(trainer, ckpt_path, fn)
     trainer.ckpt_path = None if path is None else str(path)
     _prepare_data(trainer)
-    trainer.leave_loop()
+    for recorder in (trainer.train_recorder, trainer.eval_recorder):
+        recorder.reset()  # metric objects may be left from an epoch that an error cut short
     if fitting:
         trainer.reset()
         # An epoch that an error cut short begins anew, unless a checkpoint says otherwise.
@@ -281,8 +282,7 @@ def _interrupt(trainer: Trainer, interruption: BaseException) -> None:
     """End a run that was asked to stop, with the code that says by what."""
     rank_zero_info(f"{interruption or 'The run was interrupted.'}")
     _fail(trainer, interruption)
-    code = interruption.exit_code if isinstance(interruption, RunStopped) else 130
-    sys.exit(code)
+    sys.exit(getattr(interruption, "exit_code", 130))
 
 
 def _loaders(trainer: Trainer) -> list[EpochLoader]:
