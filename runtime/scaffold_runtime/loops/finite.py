@@ -71,14 +71,13 @@ def make_verdict(trainer: Trainer) -> DelayedVerdict | None:
         getattr(optimizer, "_step_supports_amp_scaling", False)
         for optimizer in trainer.optimizers
     )
-    if (
-        trainer.engine.device.type != "cuda"
-        or not trainer.module.automatic_optimization
-    ):
-        return None
-    if trainer.strategy.name == "fsdp" or not (scales or masks):
-        return None
-    return DelayedVerdict(scales)
+    wanted = (
+        trainer.engine.device.type == "cuda"
+        and trainer.module.automatic_optimization
+        and trainer.strategy.name != "fsdp"
+        and (scales or masks)
+    )
+    return DelayedVerdict(scales) if wanted else None
 
 
 def check_loss(trainer: Trainer, loss: torch.Tensor, batch_idx: int) -> None:

@@ -66,6 +66,10 @@ def fit(trainer: Trainer) -> None:
         loading.load_validation_data(trainer)
     trainer.begin_stage("train")
     trainer.shows_epoch = True
+    if evaluating := sum(not child.training for child in trainer.module.modules()):
+        rank_zero_warn(
+            f"{evaluating} module(s) are in evaluation mode, and training starts."
+        )
     trainer.hooks.call("on_train_start")
     epoch = trainer.profiler.wrap(train_epoch, "run_training_epoch")
     while progress.batch or not is_done(trainer):

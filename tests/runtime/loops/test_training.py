@@ -335,3 +335,10 @@ def test_a_batch_that_is_none_is_skipped_with_a_warning(net, make_trainer):
         ("start", 2),
         ("trained", 2),
     ]
+
+
+def test_modules_in_evaluation_mode_are_told_when_training_starts(net, make_trainer):
+    model = net()
+    model.layer.eval()
+    with pytest.warns(UserWarning, match=r"1 module\(s\) are in evaluation mode"):
+        make_trainer(max_epochs=1).fit(model)
