@@ -73,6 +73,9 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
     @trainer.setter
     def trainer(self, trainer: Trainer | None) -> None:
         self._trainer = trainer
+        for child in self.children():
+            if isinstance(child, Module):
+                child.trainer = trainer
 
     @property
     def device(self) -> torch.device:

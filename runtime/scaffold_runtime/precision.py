@@ -134,8 +134,7 @@ class MixedPrecision(Precision):
 
 def _is_unscaled(scaler: torch.amp.GradScaler, optimizer: Optimizer) -> bool:
     """Whether this step's gradients are unscaled; torch keeps it, but not in the open."""
-    state = scaler._per_optimizer_states[id(optimizer)]
-    return bool(state["stage"].value != 0)
+    return bool(scaler._per_optimizer_states[id(optimizer)]["stage"].value != 0)
 
 
 @contextmanager

@@ -53,8 +53,8 @@ def _checked(seed: Any) -> int:
         if 0 <= int(seed) <= MAX_SEED:
             return int(seed)
     raise MisconfigurationError(
-        f"The seed, or the environment variable {SEED_VARIABLE}, must be a whole number"
-        f" from 0 to {MAX_SEED}, and it is {seed!r}: choose another."
+        f"The seed must be from 0 to {MAX_SEED}: it, or the environment variable"
+        f" {SEED_VARIABLE}, is {seed!r}; choose a whole number in that range."
     )
 
 

@@ -855,7 +855,9 @@ def _listed(argument: str, given: Any, kind: type) -> list[Any]:
 
 
 def _or(number: int | float | None, default: int | float = 1.0) -> int | float:
-    return default if number is None else number
+    """A number as Python's own, or its default."""
+    number = default if number is None else number
+    return int(number) if isinstance(number, numbers.Integral) else number
 
 
 def _time_or_batches(interval: Any) -> int | float | timedelta:

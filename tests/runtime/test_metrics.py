@@ -223,7 +223,7 @@ def test_some_hooks_cannot_log(hook, fit):
     class Early(Logging):
         pass
 
-    setattr(Early, hook, lambda self, *args: self.log("x", 1.0))
+    setattr(Early, hook, lambda self, **arguments: self.log("x", 1.0))
     with pytest.raises(L.MisconfigurationError, match=r"self\.log cannot be called"):
         fit(Early())
 

@@ -181,8 +181,10 @@ def test_own_clipping_replaces_the_trainers(make_trainer):
     given, largest = [], []
 
     class Clipping(Sized):
-        def configure_gradient_clipping(self, optimizer, val=None, algorithm=None):
-            given.append((val, algorithm))
+        def configure_gradient_clipping(
+            self, optimizer, gradient_clip_val=None, gradient_clip_algorithm=None
+        ):
+            given.append((gradient_clip_val, gradient_clip_algorithm))
             self.clip_gradients(optimizer, 0.001, "value")
 
         def on_before_zero_grad(self, optimizer):
@@ -196,7 +198,7 @@ def test_own_clipping_replaces_the_trainers(make_trainer):
 
 def test_an_unknown_clipping_is_refused(make_trainer):
     class Clipping(Sized):
-        def configure_gradient_clipping(self, optimizer, *args):
+        def configure_gradient_clipping(self, optimizer, **arguments):
             self.clip_gradients(optimizer, 0.1, "norms")
 
     with pytest.raises(L.MisconfigurationError, match="norms"):
@@ -269,3 +271,25 @@ def test_an_optimizer_for_manual_steps_is_an_optimizer(net, make_trainer):
             assert self.optimizers().param_groups[0]["lr"] == 0.01
 
     make_trainer(max_epochs=1).fit(Manual())
+
+
+def test_modules_within_a_module_see_the_trainer(make_trainer):
+    seen = []
+
+    class Inner(Sized):
+        def forward(self, x):
+            seen.append((self.trainer.global_step, self.current_epoch))
+            return super().forward(x)
+
+    class Outer(Sized):
+        def __init__(self):
+            super().__init__()
+            self.inner = Inner()
+
+        def forward(self, x):
+            return self.inner(x)
+
+    module, trainer = Outer(), make_trainer(max_epochs=1)
+    trainer.fit(module, loader(samples=16))
+    assert seen == [(0, 0), (1, 0)]
+    assert module.inner.trainer is module.trainer is trainer

@@ -5,6 +5,7 @@ import re
 from datetime import timedelta
 
 import lightning
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -912,3 +913,16 @@ def test_a_logger_may_be_set_after_the_trainer_is_made(tmp_path):
 def test_what_is_no_data_module_is_refused(given, net, make_trainer):
     with pytest.raises(TypeError, match=r"takes a DataModule \(LightningDataModule\)"):
         make_trainer(max_epochs=1).fit(net(), datamodule=given)
+
+
+@pytest.mark.parametrize("limit", [np.int64(2), np.float64(0.5)])
+def test_a_limit_may_be_a_number_of_numpy(limit, net, make_trainer):
+    trainer = make_trainer(max_epochs=1, limit_train_batches=limit)
+    trainer.fit(net())
+    assert trainer.global_step == 2
+
+
+def test_a_summary_of_ones_own_needs_no_flag():
+    summary = ModelSummary(max_depth=2)
+    trainer = L.Trainer(**{**QUIET, "max_epochs": 1}, callbacks=summary)
+    assert summary in trainer.callbacks

@@ -80,7 +80,6 @@ def run_loaders(
     word = _HOOK_WORD.get(trainer.state.stage or "", trainer.state.stage or "")
     hooks, recorder = trainer.hooks, trainer.recorder
     outputs: list[list[Any]] = [[] for _ in loaders]
-    recorder.reset()
     # A validation in fit may keep tensors for training, so it makes no inference tensors.
     allowed = not trainer.fitting and trainer.strategy.allows_inference_mode
     inference = trainer.inference_mode and allowed
@@ -107,6 +106,7 @@ def run_loaders(
         if not trainer.sanity_checking:
             trainer.validation_due, trainer.rank_state = False, None
         hooks.call(f"on_{word}_end")
+        recorder.reset()
     return outputs if keeps_outputs else metrics
 
 

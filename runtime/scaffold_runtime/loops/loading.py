@@ -102,8 +102,7 @@ def load_training_data(trainer: Trainer) -> None:
 
 def reload_training_data(trainer: Trainer) -> None:
     """Ask anew every `reload_dataloaders_every_n_epochs`."""
-    every = trainer.reload_dataloaders_every_n_epochs
-    if every and trainer.progress.epoch - trainer.loaded_train_at >= every:
+    if _is_due(trainer, trainer.loaded_train_at):
         trainer.train_loader = None
         load_training_data(trainer)
 
@@ -125,7 +124,8 @@ def validates_in_epoch(trainer: Trainer) -> bool:
 
 def load_validation_data(trainer: Trainer) -> None:
     """Ask for the validation loaders, where there is something to validate."""
-    if not trainer.enable_validation or not _needs_validation_data(trainer):
+    needed = not trainer.eval_loaders or _is_due(trainer, trainer.loaded_val_at)
+    if not (trainer.enable_validation and needed):
         return
     load_evaluation_data(trainer, "validate")
     if validates_in_epoch(trainer):
@@ -133,11 +133,10 @@ def load_validation_data(trainer: Trainer) -> None:
     trainer.enable_validation = any(trainer.num_val_batches)
 
 
-def _needs_validation_data(trainer: Trainer) -> bool:
-    if not trainer.eval_loaders:
-        return True
+def _is_due(trainer: Trainer, loaded_at: float) -> bool:
+    """Whether loaders that were asked for in an epoch are to be asked for anew."""
     every = trainer.reload_dataloaders_every_n_epochs
-    return bool(every and trainer.progress.epoch - trainer.loaded_val_at >= every)
+    return every > 0 and trainer.progress.epoch - loaded_at >= every
 
 
 def load_evaluation_data(

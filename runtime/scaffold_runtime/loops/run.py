@@ -144,7 +144,8 @@ def _set_up(trainer: Trainer, fn: TrainerFn, ckpt_path: str | None) -> None:
     path, content = search.open_checkpoint(trainer, ckpt_path, fn)
     trainer.ckpt_path = None if path is None else str(path)
     _prepare_data(trainer)
-    trainer.leave_loop()
+    for recorder in (trainer.train_recorder, trainer.eval_recorder):
+        recorder.reset()  # metric objects may be left from an epoch that an error cut short
     if fitting:
         trainer.reset()
         # An epoch that an error cut short begins anew, unless a checkpoint says otherwise.
@@ -274,10 +275,10 @@ def _finish(trainer: Trainer, fn: TrainerFn) -> None:
 def _tell_all(trainer: Trainer, hook: str, stage: str) -> None:
     """Call `setup` or `teardown` of data module, callbacks and module."""
     if trainer.datamodule is not None:
-        getattr(trainer.datamodule, hook)(stage)
+        getattr(trainer.datamodule, hook)(stage=stage)
     for callback in trainer.callbacks:
-        getattr(callback, hook)(trainer, trainer.module, stage)
-    getattr(trainer.module, hook)(stage)
+        getattr(callback, hook)(trainer, trainer.module, stage=stage)
+    getattr(trainer.module, hook)(stage=stage)
 
 
 def _interrupt(trainer: Trainer, interruption: BaseException) -> None:

@@ -67,6 +67,10 @@ def fit(trainer: Trainer) -> None:
         names = ("validation_step", "val_dataloader")
         there, missing = names if has_step else names[::-1]
         rank_zero_warn(f"There is a {there} and no {missing}: nothing is validated.")
+    if evaluating := sum(not child.training for child in trainer.module.modules()):
+        rank_zero_warn(
+            f"{evaluating} module(s) are in evaluation mode, and training starts."
+        )
     # Between two epochs an uninterrupted run does not start: nothing may be drawn.
     with isolated_random_state() if ends_epoch else nullcontext():
         if loading.validates_in_epoch(trainer):
@@ -284,7 +288,9 @@ def before_step(trainer: Trainer, optimizer: Optimizer) -> None:
     if trainer.plan.clip is not None:
         trainer.recorder.hook = "configure_gradient_clipping"
         trainer.plan.clip(
-            optimizer, trainer.gradient_clip_val, trainer.gradient_clip_algorithm
+            optimizer,
+            gradient_clip_val=trainer.gradient_clip_val,
+            gradient_clip_algorithm=trainer.gradient_clip_algorithm,
         )
 
 

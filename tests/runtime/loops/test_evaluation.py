@@ -182,3 +182,70 @@ def test_an_index_by_keyword_alone_is_left_to_its_default(net, make_trainer):
             return batch_idx
 
     assert set(make_trainer().predict(Keyword())) == {7}
+
+
+def test_the_last_batch_is_that_of_training(net, make_trainer):
+    seen = []
+
+    class Watching(net):
+        def on_train_start(self):
+            seen.append(("start", self.trainer.is_last_batch))
+
+        def on_validation_batch_end(self, outputs, batch, batch_idx):
+            seen.append((batch_idx, self.trainer.is_last_batch))
+
+    trainer = make_trainer(max_epochs=1, num_sanity_val_steps=1, limit_val_batches=2)
+    trainer.fit(Watching(), loader(), loader())
+    assert seen == [(0, False), ("start", False), (0, True), (1, True)]
+
+
+def test_a_metric_object_starts_anew_in_each_evaluation(net, make_trainer):
+    torchmetrics = pytest.importorskip("torchmetrics")
+
+    class Counting(net):
+        def __init__(self):
+            super().__init__()
+            self.count = torchmetrics.SumMetric()
+
+        def validation_step(self, batch, batch_idx):
+            self.count(1.0)
+            self.log("count", self.count)
+
+        test_step = validation_step
+
+    model, options = Counting(), {"num_sanity_val_steps": 1, "limit_val_batches": 3}
+    trainer = make_trainer(max_epochs=2, val_check_interval=2, **options)
+    trainer.fit(model)
+    assert trainer.callback_metrics["count"] == 3.0
+    assert model.count.update_count == 0
+    assert trainer.validate(model, verbose=False) == [{"count": 3.0}]
+    assert trainer.test(model, verbose=False) == [{"count": 4.0}]
+
+
+@pytest.mark.parametrize("hook", ["training_step", "validation_step"])
+def test_a_metric_object_forgets_an_epoch_that_an_error_cut_short(
+    hook, net, make_trainer
+):
+    torchmetrics = pytest.importorskip("torchmetrics")
+
+    class Breaking(net):
+        breaks = True
+
+        def __init__(self):
+            super().__init__()
+            self.count = torchmetrics.SumMetric()
+
+    def step(self, batch, batch_idx):
+        self.count(1.0)
+        self.log("count", self.count, on_step=False, on_epoch=True)
+        if self.breaks and batch_idx == 2:
+            raise RuntimeError("broken")
+        return self(batch[0]).mean()
+
+    setattr(Breaking, hook, step)
+    model, trainer = Breaking(), make_trainer(max_epochs=1)
+    with pytest.raises(RuntimeError, match="broken"):
+        trainer.fit(model)
+    model.breaks = False
+    trainer.fit(model)
+    assert trainer.callback_metrics["count"] == 4.0

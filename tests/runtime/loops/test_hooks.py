@@ -100,3 +100,31 @@ def test_a_module_may_bring_no_callback(net, make_trainer):
     trainer = make_trainer(own, max_epochs=1)
     trainer.fit(model)
     assert trainer.callbacks == [own]
+
+
+def test_stages_and_clipping_come_by_name(net, make_trainer):
+    seen = []
+
+    class Named(net):
+        def setup(self, **arguments):
+            seen.append(("setup", arguments))
+
+        def teardown(self, **arguments):
+            seen.append(("teardown", arguments))
+
+        def configure_gradient_clipping(self, optimizer, **arguments):
+            seen.append(("clip", arguments))
+
+    class Callback(L.Callback):
+        def setup(self, trainer, pl_module, *, stage):
+            seen.append(("callback", {"stage": stage}))
+
+    trainer = make_trainer(Callback(), max_steps=1, gradient_clip_val=0.5)
+    trainer.fit(Named())
+    clipping = {"gradient_clip_val": 0.5, "gradient_clip_algorithm": None}
+    assert seen == [
+        ("callback", {"stage": "fit"}),
+        ("setup", {"stage": "fit"}),
+        ("clip", clipping),
+        ("teardown", {"stage": "fit"}),
+    ]

@@ -363,3 +363,10 @@ def test_steps_are_counted_and_limited_where_nothing_is_optimized(net, make_trai
     trainer = make_trainer(max_steps=6, accumulate_grad_batches=2)
     trainer.fit(Fixed())
     assert (trainer.global_step, trainer.current_epoch) == (6, 3)
+
+
+def test_modules_in_evaluation_mode_are_told_when_training_starts(net, make_trainer):
+    model = net()
+    model.layer.eval()
+    with pytest.warns(UserWarning, match=r"1 module\(s\) are in evaluation mode"):
+        make_trainer(max_epochs=1).fit(model)
