@@ -96,11 +96,11 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
         """The module is on a CUDA device."""
         return self.device.type == "cuda"
 
-    current_epoch = _of_run("current_epoch", 0, "Index of the epoch being trained.")
-    global_step = _of_run("global_step", 0, "Optimizer steps taken.")
-    global_rank = _of_run("global_rank", 0, "Index of this process among all.")
-    local_rank = _of_run("local_rank", 0, "Index of this process on its machine.")
-    logger = _of_run("logger", None, "The first logger of the run, or None.")
+    current_epoch: int = _of_run("current_epoch", 0, "The epoch being trained.")
+    global_step: int = _of_run("global_step", 0, "Optimizer steps taken.")
+    global_rank: int = _of_run("global_rank", 0, "Index of this process among all.")
+    local_rank: int = _of_run("local_rank", 0, "Index of this process on its machine.")
+    logger: Any = _of_run("logger", None, "The first logger of the run, or None.")
 
     @property
     def loggers(self) -> list[Any]:

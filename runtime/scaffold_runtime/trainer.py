@@ -57,7 +57,7 @@ DEFAULT_EPOCHS = 1000
 LOG_FOLDER = "lightning_logs"
 
 
-def _runs(stage: str, meaning: str) -> property:
+def _runs(stage: str, meaning: str) -> Any:
     """Whether a stage is the one that runs now."""
     return property(lambda trainer: trainer.state.stage == stage, doc=meaning)
 
@@ -739,11 +739,11 @@ class Trainer:
         """`fit` was called."""
         return self.state.fn is TrainerFn.FITTING
 
-    training = _runs("train", "The training loop runs.")
-    validating = _runs("validate", "Validation runs, on its own or within fit.")
-    testing = _runs("test", "The test loop runs.")
-    predicting = _runs("predict", "Prediction runs.")
-    sanity_checking = _runs("sanity_check", "The sanity check runs.")
+    training: bool = _runs("train", "The training loop runs.")
+    validating: bool = _runs("validate", "Validation runs, on its own or within fit.")
+    testing: bool = _runs("test", "The test loop runs.")
+    predicting: bool = _runs("predict", "Prediction runs.")
+    sanity_checking: bool = _runs("sanity_check", "The sanity check runs.")
 
     @property
     def evaluating(self) -> bool:
