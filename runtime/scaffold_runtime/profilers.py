@@ -402,17 +402,17 @@ def make_profiler(profiler: Profiler | str | None) -> Profiler:
     """The profiler that a Trainer's argument names.
 
     Raises:
-        MisconfigurationError: the word is unknown.
+        MisconfigurationError: the word is unknown, or it is no profiler.
     """
-    if isinstance(profiler, str):
-        word = profiler.lower()
-        if word not in PROFILERS:
-            raise MisconfigurationError(
-                f"profiler={profiler!r} is unknown: use {', '.join(map(repr, PROFILERS))}, or"
-                " an object of scaffold_runtime.profilers."
-            )
-        return PROFILERS[word]()
-    return PassThroughProfiler() if profiler is None else profiler
+    own = PassThroughProfiler() if profiler is None else profiler
+    if isinstance(own, Profiler):
+        return own
+    if (word := str(own).lower()) not in PROFILERS:
+        raise MisconfigurationError(
+            f"profiler={profiler!r} is unknown: use {', '.join(map(repr, PROFILERS))}, or"
+            " an object of scaffold_runtime.profilers."
+        )
+    return PROFILERS[word]()
 
 
 __all__ = [

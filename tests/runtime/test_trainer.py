@@ -24,6 +24,7 @@ from scaffold_runtime.callbacks import (
     Timer,
 )
 from scaffold_runtime.loggers import CSVLogger, DummyLogger, TensorBoardLogger
+from scaffold_runtime.profilers import SimpleProfiler
 from tests.runtime.callbacks.conftest import QUIET, loader
 
 
@@ -656,6 +657,7 @@ ONE_SENTENCE = re.compile(r"[^\n]+[.]")
         ({"fast_dev_run": -1}, "fast_dev_run=-1"),
         ({"on_nonfinite": "ignore"}, "'skip'"),
         ({"profiler": "nothing"}, "nothing"),
+        ({"profiler": SimpleProfiler}, "SimpleProfiler.*or an object"),
         ({"plugins": [object()]}, "precision or strategy"),
         ({"model_registry": "mine"}, "model_registry"),
         ({"gradient_clip_val": "1"}, "gradient_clip_val='1'"),

@@ -38,7 +38,7 @@ class LocalLogger(ExperimentLogger):
         """Number of the run, or its folder's name; by default one more than there are."""
         if self._version is None:
             folders = Path(self.root_dir).glob("version_*")
-            numbers = [folder.name.removeprefix("version_") for folder in folders]
+            numbers = [f.name.removeprefix("version_") for f in folders if f.is_dir()]
             taken = [int(number) for number in numbers if number.isdigit()]
             self._version = max(taken, default=-1) + 1
         return self._version

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
+from scaffold_runtime.engine import move_batch
 from scaffold_runtime.launch import rank_zero_warn
 from scaffold_runtime.loggers.experiment import as_number
 from scaffold_runtime.loggers.hyperparameter import (
@@ -108,7 +109,8 @@ class TensorBoardLogger(LocalLogger):
                 f" {type(example).__name__}."
             )
             return
-        self.experiment.add_graph(model, example)
+        device = getattr(model, "device", None)
+        self.experiment.add_graph(model, move_batch(example, device))
 
     def save(self) -> None:
         """Write what is buffered, and the hyperparameters."""

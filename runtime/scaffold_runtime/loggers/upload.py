@@ -41,6 +41,7 @@ class UploadingLogger(ExperimentLogger):
     def _upload_new(self, callback: Any) -> None:
         """Upload files written since they were last looked at, oldest first."""
         best = callback.best_model_path
+        settings = {name: getattr(callback, name) for name in SETTINGS}
         scores = {
             best: callback.best_model_score,
             callback.last_model_path: callback.current_score,
@@ -53,9 +54,7 @@ class UploadingLogger(ExperimentLogger):
                 metadata = {
                     "score": score,
                     "original_filename": os.path.basename(path),
-                    type(callback).__name__: {
-                        n: getattr(callback, n) for n in SETTINGS
-                    },
+                    type(callback).__name__: settings,
                 }
                 aliases = ["latest", "best"] if path == best else ["latest"]
                 self._upload(path, metadata, aliases)

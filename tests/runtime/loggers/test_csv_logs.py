@@ -72,6 +72,7 @@ def test_versions_count_up_from_the_highest_there_is(tmp_path):
     assert CSVLogger(tmp_path, name="exp").version == 0
     for folder in ("version_1", "version_10", "version_x", "other"):
         (tmp_path / "exp" / folder).mkdir(parents=True)
+    (tmp_path / "exp" / "version_20").touch()
     logger = CSVLogger(tmp_path, name="exp")
     assert logger.version == 11
     assert logger.root_dir == str(tmp_path / "exp")

@@ -75,6 +75,19 @@ def test_a_graph_is_recorded_only_when_asked_for(tmp_path):
         assert read(logger).Tags()["graph"] is asked
 
 
+def test_the_example_of_a_graph_is_brought_to_the_model(tmp_path, monkeypatch):
+    model = torch.nn.Linear(2, 2)
+    model.device = torch.device("meta")
+    logger = TensorBoardLogger(tmp_path, log_graph=True)
+    seen = []
+    monkeypatch.setattr(
+        logger.experiment, "add_graph", lambda *given: seen.append(given)
+    )
+    logger.log_graph(model, (torch.zeros(1, 2),))
+    ((_, (example,)),) = seen
+    assert example.device.type == "meta"
+
+
 def test_a_graph_without_example_warns(tmp_path):
     model = torch.nn.Linear(2, 2)
     model.example_input_array = None
