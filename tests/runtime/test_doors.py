@@ -33,7 +33,6 @@ def test_every_public_name_is_there_or_refused_with_an_alternative(door):
         ("utilities.combined_loader", "CombinedLoader"),
         ("utilities.exceptions", "MisconfigurationException"),
         ("utilities.rank_zero", "rank_zero_debug"),
-        ("utilities.rank_zero", "rank_zero_deprecation"),
         ("utilities.model_summary", "ModelSummary"),
         ("utilities.model_summary", "summarize"),
         ("utilities.rank_zero", "rank_zero_info"),

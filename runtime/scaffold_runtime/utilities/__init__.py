@@ -24,8 +24,7 @@ __all__ = [
 
 _INSTEAD = {
     "measure_flops": "use torch.utils.flop_counter.FlopCounterMode",
-    "find_shared_parameters": "compare the parameters of model.named_parameters() with"
-    " remove_duplicate=False",
+    "find_shared_parameters": "use named_parameters(remove_duplicate=False)",
 }
 
 

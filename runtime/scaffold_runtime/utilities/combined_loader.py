@@ -1,5 +1,3 @@
 """`CombinedLoader`, where Lightning has it."""
 
-from scaffold_runtime.combined_loader import CombinedLoader
-
-__all__ = ["CombinedLoader"]
+from scaffold_runtime.combined_loader import CombinedLoader as CombinedLoader

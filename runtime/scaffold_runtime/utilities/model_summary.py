@@ -1,6 +1,5 @@
 """What is known of a model's layers, where Lightning has it."""
 
-from scaffold_runtime.summary import UNKNOWN_SIZE as UNKNOWN_SIZE
 from scaffold_runtime.summary import LayerSummary as LayerSummary
 from scaffold_runtime.summary import ModelSummary as ModelSummary
 from scaffold_runtime.summary import (

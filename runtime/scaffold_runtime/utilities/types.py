@@ -13,5 +13,4 @@ TRAIN_DATALOADERS = Any
 EVAL_DATALOADERS = Any
 OptimizerLRScheduler = Any
 LRSchedulerTypeUnion = LRScheduler | ReduceLROnPlateau
-LRSchedulerPLType = LRSchedulerTypeUnion
 LRSchedulerConfig = SchedulerConfig

@@ -261,4 +261,4 @@ def test_what_an_object_within_a_list_refuses_is_its_own_sentence(parse, monkeyp
 
 
 def test_a_seed_out_of_range_is_refused(refusal):
-    assert "whole number from 0 to" in refusal("--seed_everything=-1")
+    assert "must be from 0 to" in refusal("--seed_everything=-1")
