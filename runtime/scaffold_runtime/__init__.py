@@ -56,15 +56,7 @@ __all__ = [
     "seed_everything",
 ]
 
-_DOORS = (
-    "callbacks",
-    "cli",
-    "loggers",
-    "profilers",
-    "strategies",
-    "tuner",
-    "utilities",
-)
+_DOORS = "callbacks cli loggers profilers strategies tuner utilities".split()
 _INSTEAD = dict.fromkeys(
     ("Fabric", "fabric"), "use Engine, the low layer for a loop of your own"
 )

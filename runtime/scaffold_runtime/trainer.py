@@ -820,16 +820,9 @@ _LEAST = {
 }
 _MAY_BE_NONE = "max_epochs", "min_epochs", "min_steps", "check_val_every_n_epoch"
 _OFF_IN_BAREBONES = (
-    "enable_checkpointing",
-    "logger",
-    "enable_progress_bar",
-    "log_every_n_steps",
-    "enable_model_summary",
-    "num_sanity_val_steps",
-    "fast_dev_run",
-    "detect_anomaly",
-    "profiler",
-)
+    "enable_checkpointing logger enable_progress_bar log_every_n_steps"
+    " enable_model_summary num_sanity_val_steps fast_dev_run detect_anomaly profiler"
+).split()
 _SHARES = (
     *(f"limit_{stage}_batches" for stage in ("train", "val", "test", "predict")),
     "overfit_batches",

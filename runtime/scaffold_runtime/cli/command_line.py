@@ -100,12 +100,13 @@ class CLI:
         allow: list[str] | None = None,
         default_config: str | Path | None = None,
     ) -> None:
-        self.model_class = model_class
-        self.datamodule_class = datamodule_class
+        self.model_class, self.datamodule_class = model_class, datamodule_class
         self.save_config_callback = save_config_callback
         self.save_config_kwargs = save_config_kwargs or {}
-        self.trainer_class = trainer_class
-        self.trainer_defaults = trainer_defaults or {}
+        self.trainer_class, self.trainer_defaults = (
+            trainer_class,
+            trainer_defaults or {},
+        )
         self.seed_everything_default = seed_everything_default
         self.parser_class = parser_class
         self.subclass_mode_model = model_class is None or subclass_mode_model

@@ -47,10 +47,8 @@ class SaveConfigCallback(Callback):
         overwrite: bool = False,
         save_to_log_dir: bool = True,
     ) -> None:
-        self.parser = parser
-        self.config = config
-        self.config_filename = config_filename
-        self.overwrite = overwrite
+        self.parser, self.config = parser, config
+        self.config_filename, self.overwrite = config_filename, overwrite
         self.save_to_log_dir = save_to_log_dir
         self.already_saved = False
 
