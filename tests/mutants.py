@@ -96,8 +96,8 @@ MUTANTS = (
     Mutant(
         "overfit still shuffles",
         "loops/loading.py",
-        "setup_loader(source, training, deals, overfits)",
-        "setup_loader(source, training, deals, False)",
+        "setup_loader(source, training, deals, overfits, whole)",
+        "setup_loader(source, training, deals, False, whole)",
         LOADING,
     ),
     Mutant(

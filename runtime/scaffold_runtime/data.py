@@ -135,9 +135,7 @@ class DataModule(DataHooks, HasHyperparameters):
         }
         for stage, datasets in given.items():
             if datasets is not None:
-                make = partial(
-                    _make_loaders, datasets, stage == "train", batch_size, num_workers
-                )
+                make = partial(_make_loaders, datasets, stage == "train", **offered)
                 setattr(datamodule, f"{stage}_dataloader", make)
         return datamodule
 

@@ -95,8 +95,7 @@ def read_place() -> ProcessPlace:
 def _place_in_slurm_step() -> ProcessPlace:
     """The place that `srun` gives; the first node of the step holds the rendezvous."""
     env = os.environ
-    first_node = env.get("SLURM_LAUNCH_NODE_IPADDR", "127.0.0.1")
-    env.setdefault("MASTER_ADDR", first_node)
+    env.setdefault("MASTER_ADDR", env.get("SLURM_LAUNCH_NODE_IPADDR", LOOPBACK))
     env.setdefault("MASTER_PORT", str(15000 + int(env.get("SLURM_JOB_ID", 0)) % 5000))
     tasks = int(env["SLURM_NTASKS"])
     return ProcessPlace(
@@ -124,15 +123,13 @@ def _stop_marker() -> Path | None:
 
 def note_stop() -> None:
     """Leave word that the run was stopped, for workers that its launcher may restart."""
-    marker = _stop_marker()
-    if marker is not None:
+    if marker := _stop_marker():
         marker.touch()
 
 
 def leave_if_stopped() -> None:
     """End a worker that was started again after the run was asked to stop."""
-    marker = _stop_marker()
-    if marker is not None and marker.exists():
+    if (marker := _stop_marker()) and marker.exists():
         rank_zero_info("The run was stopped: this worker ends instead of training.")
         sys.exit(143)
 

@@ -34,8 +34,7 @@ class RunLock:
             import fcntl
         except ImportError:
             return
-        path = Path(folder, NAME)
-        file = open(path, "a+", encoding="utf-8")  # noqa: SIM115
+        file = open(Path(folder, NAME), "a+", encoding="utf-8")  # noqa: SIM115
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

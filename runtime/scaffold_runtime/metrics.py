@@ -286,8 +286,7 @@ class MetricRecorder:
                 kept = kept.float()
             return kept.clone().reshape(())
         if isinstance(value, numbers.Number):
-            double = torch.get_default_dtype() is torch.float64
-            dtype = torch.float64 if double else torch.float32
+            dtype = torch.promote_types(torch.get_default_dtype(), torch.float32)
             return torch.tensor(value, dtype=dtype, device=self.device)
         shape = f" of shape {tuple(value.shape)}" if hasattr(value, "shape") else ""
         raise MisconfigurationError(
@@ -378,9 +377,8 @@ class MetricRecorder:
 
 def _reduction(name: str, reduce_fx: Any) -> str:
     try:
-        return _REDUCTIONS[
-            reduce_fx.lower() if isinstance(reduce_fx, str) else reduce_fx
-        ]
+        key = reduce_fx.lower() if isinstance(reduce_fx, str) else reduce_fx
+        return _REDUCTIONS[key]
     except (KeyError, TypeError):
         raise MisconfigurationError(
             f"self.log({name!r}, reduce_fx={reduce_fx!r}) is not supported: choose mean,"

@@ -69,11 +69,8 @@ class ManagedOptimizer:
     @contextmanager
     def toggle_model(self, sync_grad: bool = True) -> Iterator[None]:
         """Inside, only this optimizer's parameters need gradients."""
-        engine = self._module.trainer.engine
-        with (
-            self._module.toggled_optimizer(self),
-            engine.no_backward_sync(not sync_grad),
-        ):
+        unshared = self._module.trainer.engine.no_backward_sync(not sync_grad)
+        with self._module.toggled_optimizer(self), unshared:
             yield
 
     @property  # type: ignore[misc]

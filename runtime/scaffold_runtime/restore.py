@@ -82,13 +82,10 @@ def read_hparams(path: PathLike | None) -> dict[str, Any]:
     try:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
         raise CheckpointError(
-            f"The hyperparameter file {path} cannot be read: {_one_line(error)}."
+            f"The hyperparameter file {path} cannot be read: {reason}."
         ) from None
     if not isinstance(values, dict):
         raise CheckpointError(f"{path} holds no mapping of names to values.")
     return values
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -102,9 +102,8 @@ def restore_random_state(state: dict[str, Any]) -> None:
     random.setstate((version, tuple(words.tolist()), gauss))
     if "numpy" in state and "numpy" in sys.modules:
         name, keys, *rest = state["numpy"]
-        sys.modules["numpy"].random.set_state(
-            (name, keys.numpy().astype("uint32"), *rest)
-        )
+        keys = keys.numpy().astype("uint32")
+        sys.modules["numpy"].random.set_state((name, keys, *rest))
     if "cuda" in state and torch.cuda.is_available():
         torch.cuda.set_rng_state(state["cuda"].cpu())
     if "mps" in state and torch.backends.mps.is_available():

@@ -6,12 +6,13 @@ import os
 import signal
 import threading
 import time
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any
 
 from scaffold_runtime.launch import hasten_exit, read_place
 
-SIGNALS = ("SIGTERM", "SIGINT", "SIGUSR1")
+NAMES = ("SIGTERM", "SIGINT", "SIGUSR1")
+SIGNALS = [number for number in signal.Signals if number.name in NAMES]
 # A launcher passes on the signal that its whole process group has got already.
 ECHO_SECONDS = 2.0
 
@@ -54,18 +55,11 @@ class StopSignals:
     def __enter__(self) -> StopSignals:
         self.received = 0
         if threading.current_thread() is threading.main_thread():
-            for name in SIGNALS:
-                number = getattr(signal, name, None)
-                if number is not None:
-                    self._before[number] = signal.signal(number, self._note)
+            for number in SIGNALS:
+                self._before[number] = signal.signal(number, self._note)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         if self._before and self.received and isinstance(error, SystemExit):

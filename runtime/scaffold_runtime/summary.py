@@ -75,9 +75,7 @@ class ModelSummary:
         if example is not None:
             try:
                 _record_sizes(model, example, found)
-            except (
-                Exception
-            ) as error:  # the user's own forward, on the user's own example
+            except Exception as error:  # the user's forward on the user's example
                 rank_zero_warn(
                     "The model's summary is without shapes: forward failed on"
                     f" example_input_array ({type(error).__name__}: {error})."
@@ -89,16 +87,13 @@ class ModelSummary:
         self.training_modes = [layer.training for layer in layers]
         self.in_sizes = [layer.in_size for layer in layers]
         self.out_sizes = [layer.out_size for layer in layers]
-        modes = Counter(
-            module.training for module in model.modules() if module != model
-        )
+        modes = Counter(own.training for own in model.modules() if own != model)
         self.total_training_modes = {"train": modes[True], "eval": modes[False]}
-        parameters = _initialized(model)
+        known = _initialized(model)
         self.total_parameters = _count(model)
-        trainable = (p.numel() for p in parameters if p.requires_grad)
-        self.trainable_parameters = sum(trainable)
+        self.trainable_parameters = sum(p.numel() for p in known if p.requires_grad)
         self.total_layer_params = sum(self.param_nums)
-        self.model_size = sum(p.numel() * p.element_size() for p in parameters) / 1e6
+        self.model_size = sum(p.numel() * p.element_size() for p in known) / 1e6
         self._own = self.total_parameters - sum(map(_count, model.children()))
 
     def __str__(self) -> str:

@@ -824,10 +824,9 @@ _OFF_IN_BAREBONES = (
     " enable_model_summary num_sanity_val_steps fast_dev_run detect_anomaly profiler"
 ).split()
 _SHARES = (
-    *(f"limit_{stage}_batches" for stage in ("train", "val", "test", "predict")),
-    "overfit_batches",
-    "val_check_interval",
-)
+    "limit_train_batches limit_val_batches limit_test_batches limit_predict_batches"
+    " overfit_batches val_check_interval"
+).split()
 
 
 def _refuse_if(condition: object, message: str) -> None:
@@ -867,10 +866,8 @@ def _set_backends(
         torch.use_deterministic_algorithms(bool(deterministic), warn_only=warn_only)
         if deterministic:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    if benchmark is None and deterministic:
-        benchmark = False
-    if benchmark is not None:
-        torch.backends.cudnn.benchmark = benchmark
+    if deterministic or benchmark is not None:
+        torch.backends.cudnn.benchmark = bool(benchmark)
 
 
 def _version_of(folder: Path) -> int:

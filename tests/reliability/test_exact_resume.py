@@ -45,6 +45,7 @@ from tests.reliability.users_nets import (
     ManualNet,
     NetInParts,
     NetOfSeveral,
+    NetThatStops,
     NetWithMetrics,
     NetWithPlateaus,
     NetWithPlateausOfEpochs,
@@ -108,6 +109,7 @@ CASES = {
         "val_check_interval": 2,
     },
     "finetuning": {"net": NetInParts, "callbacks": lambda: [ThawLastLayer()]},
+    "asked_to_stop": {"net": NetThatStops, "val": validation},
     "weight_averaging": {"callbacks": lambda: [WeightAveraging()]},
     "moving_average": {
         "callbacks": lambda: [EMAWeightAveraging(decay=0.8)],
@@ -183,13 +185,13 @@ SAMPLE = slice(1, None, 4)
 
 
 def check(case, root, places=slice(None)):
-    """Compare the run without a stop with those resumed from every place."""
+    """Compare the run without a stop with those resumed from the places and the last."""
     whole = run_case(root, **case)
     expected, seen = outcome(whole), whole.module.seen
     saves = SaveEverywhere(root)
     assert differences(expected, outcome(run_case(root, saves, **case))) == []
     assert len(saves.written) > 10
-    for path in saves.written[places]:
+    for path in dict.fromkeys([*saves.written[places], saves.written[-1]]):
         resumed = run_case(root, ckpt_path=path, seed=5, **case)
         assert differences(expected, outcome(resumed)) == [], path.name
         again = resumed.module.seen

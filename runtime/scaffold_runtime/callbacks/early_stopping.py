@@ -20,10 +20,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("scaffold_runtime")
 Modes = dict[str, Callable[..., Tensor]]
-RECORD = (
-    *("wait_count", "stopped_epoch", "best_score", "patience"),
-    "stopping_reason_message",
-)
+RECORD = "wait_count stopped_epoch best_score patience stopping_reason_message".split()
 
 
 class EarlyStoppingReason(Enum):
@@ -129,10 +126,8 @@ class EarlyStopping(Callback):
     def setup(self, trainer: Trainer, pl_module: Module, stage: str) -> None:
         """Decide when to check: where validation runs once an epoch, at the epoch's end."""
         if self._check_on_train_epoch_end is None:
-            self._check_on_train_epoch_end = (
-                trainer.val_check_interval == 1.0
-                and trainer.check_val_every_n_epoch == 1
-            )
+            often = trainer.val_check_interval, trainer.check_val_every_n_epoch
+            self._check_on_train_epoch_end = often == (1.0, 1)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Module) -> None:
         """Check, unless validation is the time for it."""

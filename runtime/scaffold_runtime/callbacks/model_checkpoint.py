@@ -155,7 +155,7 @@ class ModelCheckpoint(Checkpoint):
 
     def _refuse_contradictions(self) -> None:
         """Raise where the arguments cannot mean anything."""
-        steps, epochs = self._every_n_train_steps, self._every_n_epochs
+        steps, epochs, mode = self._every_n_train_steps, self._every_n_epochs, self.mode
         k, timed = self.save_top_k, self._train_time_interval is not None
         for broken, rule in (
             (steps < 0, f"every_n_train_steps={steps} must be from 1, or 0 for never"),
@@ -165,10 +165,7 @@ class ModelCheckpoint(Checkpoint):
                 "every_n_train_steps, every_n_epochs and train_time_interval"
                 " exclude one another: use a callback for each",
             ),
-            (
-                self.mode not in ("min", "max"),
-                f"mode={self.mode!r}, not 'min' or 'max'",
-            ),
+            (mode not in ("min", "max"), f"mode={mode!r}, not 'min' or 'max'"),
             (k < -1, f"save_top_k={k} must be how many to keep, or -1 for all"),
             (k > 1 and not self.monitor, f"save_top_k={k} needs monitor="),
             (
@@ -346,12 +343,10 @@ class ModelCheckpoint(Checkpoint):
 
     def _should_save_on_train_epoch_end(self, trainer: Trainer) -> bool:
         """Whether the training epoch's end, and not validation, is when epochs save."""
-        given = self._save_on_train_epoch_end
-        at_its_end = (
-            not sum(trainer.num_val_batches) or trainer.val_check_interval == 1.0
-        )
-        by_default = trainer.check_val_every_n_epoch == 1 and at_its_end
-        return by_default if given is None else given
+        if self._save_on_train_epoch_end is not None:
+            return self._save_on_train_epoch_end
+        at_end = not sum(trainer.num_val_batches) or trainer.val_check_interval == 1.0
+        return at_end and trainer.check_val_every_n_epoch == 1
 
     def _monitor_candidates(self, trainer: Trainer) -> Metrics:
         """Copies of all metrics on the CPU, with `epoch` and `step` as integers."""
@@ -471,9 +466,8 @@ class ModelCheckpoint(Checkpoint):
         """A path that no file but the replaced one has, by the version counter."""
         path = self.format_checkpoint_name(candidates, name)
         versions = itertools.count(self.STARTING_VERSION)
-        while path != replaced and self.file_exists(path, trainer):
-            if not self._enable_version_counter:
-                break
+        counts = self._enable_version_counter
+        while counts and path != replaced and self.file_exists(path, trainer):
             path = self.format_checkpoint_name(candidates, name, next(versions))
         return path
 

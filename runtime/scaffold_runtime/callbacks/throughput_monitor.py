@@ -105,10 +105,8 @@ class ThroughputMonitor(Callback):
         if due and trainer.is_global_zero:
             found = self._compute(self._readings[stage], trainer.world_size)
             named = {
-                f"{stage}{self.separator}{name}": torch.tensor(
-                    value, dtype=torch.float64
-                )
-                for name, value in found.items()
+                f"{stage}{self.separator}{name}": torch.tensor(n, dtype=torch.float64)
+                for name, n in found.items()
             }
             trainer.send_metrics(named, step=None if training else x)
 

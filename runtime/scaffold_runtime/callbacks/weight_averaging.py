@@ -133,9 +133,8 @@ class WeightAveraging(Callback):
         else:
             for average, new in zip(averages, tensors, strict=True):
                 if self._n_averaged > 0:
-                    new = self._avg_fn(
-                        average, new.to(average.device), self._n_averaged
-                    )
+                    moved = new.to(average.device)
+                    new = self._avg_fn(average, moved, self._n_averaged)
                 average.copy_(new)
         self._n_averaged += 1
 

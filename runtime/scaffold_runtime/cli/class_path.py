@@ -80,9 +80,8 @@ def allow_only(classes: Iterable[Any], allow: Iterable[str]) -> None:
     modules = [module or "" for module in ("__main__", script, *given)]
     found = {module.partition(".")[0] for module in modules} - sys.stdlib_module_names
     # torch._C holds what torch.nn.functional and others only show.
-    private = {m.name for m in iter_modules(torch.__path__) if m.name[0] == "_"} - {
-        "_C"
-    }
+    names = {module.name for module in iter_modules(torch.__path__)} - {"_C"}
+    private = {name for name in names if name[0] == "_"}
     jsonargparse.set_parsing_settings(
         import_path_denylist=["*", *(f"torch.{name}" for name in {*CLOSED, *private})],
         import_path_allowlist=[

@@ -103,10 +103,8 @@ class CLI:
         self.model_class, self.datamodule_class = model_class, datamodule_class
         self.save_config_callback = save_config_callback
         self.save_config_kwargs = save_config_kwargs or {}
-        self.trainer_class, self.trainer_defaults = (
-            trainer_class,
-            trainer_defaults or {},
-        )
+        self.trainer_class = trainer_class
+        self.trainer_defaults = trainer_defaults or {}
         self.seed_everything_default = seed_everything_default
         self.parser_class = parser_class
         self.subclass_mode_model = model_class is None or subclass_mode_model
@@ -141,12 +139,8 @@ class CLI:
         if self.default_config is not None:
             kwargs.setdefault("default_config_files", [self.default_config])
         parser = self.parser_class(**kwargs)
-        parser.add_argument(
-            "-c",
-            "--config",
-            action="config",
-            help="A config file in YAML or JSON; may be given several times.",
-        )
+        about = "A config file in YAML or JSON; may be given several times."
+        parser.add_argument("-c", "--config", action="config", help=about)
         return parser
 
     def setup_parser(self, add_subcommands: bool, kwargs: dict[str, Any]) -> None:
@@ -194,18 +188,13 @@ class CLI:
 
     def add_core_arguments_to_parser(self, parser: ArgumentParser) -> None:
         """Add the arguments of trainer, module and data module."""
-        parser.add_lightning_class_args(self.trainer_class, "trainer")
+        add, data_class = parser.add_lightning_class_args, self.datamodule_class
+        add(self.trainer_class, "trainer")
         defaults = {k: v for k, v in self.trainer_defaults.items() if k != "callbacks"}
         parser.set_defaults({f"trainer.{k}": v for k, v in defaults.items()})
-        parser.add_lightning_class_args(
-            self.model_class or Module, "model", self.subclass_mode_model
-        )
-        parser.add_lightning_class_args(
-            self.datamodule_class or DataModule,
-            "data",
-            self.subclass_mode_data,
-            required=self.datamodule_class is not None,
-        )
+        add(self.model_class or Module, "model", self.subclass_mode_model)
+        required = data_class is not None
+        add(data_class or DataModule, "data", self.subclass_mode_data, required)
 
     def add_arguments_to_parser(self, parser: ArgumentParser) -> None:
         """Add arguments or links of your own; override it."""
@@ -310,9 +299,7 @@ class CLI:
 
     @staticmethod
     def configure_optimizers(
-        lightning_module: Module,
-        optimizer: Optimizer,
-        lr_scheduler: Any = None,
+        lightning_module: Module, optimizer: Optimizer, lr_scheduler: Any = None
     ) -> Any:
         """What the module's `configure_optimizers` returns; override it to change it."""
         if lr_scheduler is None:

@@ -25,9 +25,8 @@ def make_instances(parser: ArgumentParser, config: Namespace) -> Namespace:
             raise
 
     try:
-        made: Namespace = parser.instantiate(
-            config, instantiators=[(make, object, True)]
-        )
+        makers = [(make, object, True)]
+        made: Namespace = parser.instantiate(config, instantiators=makers)
         return made
     except ValueError as error:
         # jsonargparse wraps what a constructor raises, or writes it into its own report.

@@ -237,13 +237,12 @@ class ArgumentParser(jsonargparse.ArgumentParser):
         settings: dict[str, Any] = {"instantiate": False, "fail_untyped": False}
         if isinstance(choice, tuple):
             self.add_subclass_arguments(choice, key, skip=skip, **settings)
-            self._entitle(key, choice[0])
         else:
             settings["sub_configs"] = True
             path = f"{choice.__module__}.{choice.__name__}"
             jsonargparse.set_parsing_settings(import_path_allowlist=[path])
             self.add_class_arguments(choice, key, skip=skip, **settings)
-            self._entitle(key, choice)
+        self._entitle(key, choice[0] if isinstance(choice, tuple) else choice)
 
 
 OptimizerCallable = Callable[[Iterable[Any]], Optimizer]

@@ -98,9 +98,8 @@ def explain(message: str, parser: ArgumentParser) -> str:
         parts["package"] = parts["path"] if package in ALWAYS_ALLOWED else package
     for name, known in MEANT.items():
         if name in sentence:
-            near = difflib.get_close_matches(
-                parts["word"], known(parser, parts), 1, 0.7
-            )
+            words = known(parser, parts)
+            near = difflib.get_close_matches(parts["word"], words, 1, 0.7)
             parts[name] = f": did you mean {near[0]}?" if near else ""
     return _ended(sentence.format(**parts))
 

@@ -75,14 +75,12 @@ class MLFlowLogger(UploadingLogger):
         if self._run_id is not None:
             self._experiment_id = client.get_run(self._run_id).info.experiment_id
             return client
-        name = self._experiment_name
+        name, place = self._experiment_name, self._artifact_location
         found = client.get_experiment_by_name(name)
         if found is not None and found.lifecycle_stage != "deleted":
             self._experiment_id = found.experiment_id
         else:
-            self._experiment_id = client.create_experiment(
-                name, self._artifact_location
-            )
+            self._experiment_id = client.create_experiment(name, place)
         run = client.create_run(
             self._experiment_id, tags=self.tags, run_name=self._run_name
         )

@@ -40,8 +40,7 @@ def check_sanity(trainer: Trainer) -> None:
         trainer.hooks.call("on_sanity_check_start")
         loading.load_validation_data(trainer)
         if trainer.enable_validation:
-            limits = trainer.num_sanity_val_batches
-            run_loaders(trainer, trainer.eval_loaders, limits)
+            run_loaders(trainer, trainer.eval_loaders, trainer.num_sanity_val_batches)
         trainer.hooks.call("on_sanity_check_end")
         trainer.forget_metrics()
         trainer.begin_stage("train")
@@ -59,7 +58,7 @@ def validate_in_fit(trainer: Trainer) -> None:
         trainer.rank_state = copy.deepcopy(rank_state(trainer))
         run_loaders(trainer, trainer.eval_loaders, trainer.num_val_batches)
     trainer.begin_stage("train")
-    trainer.progress.phase, trainer.validated_at = Phase.VALIDATED, time.monotonic()
+    trainer.validated_at = time.monotonic()
 
 
 def evaluate(trainer: Trainer, keeps_outputs: bool = False) -> list[Any]:
@@ -77,7 +76,8 @@ def run_loaders(
     keeps_outputs: bool = False,
 ) -> list[Any]:
     """Run every loader; for each a dict of metrics, or what the step returned of a batch."""
-    word = _HOOK_WORD.get(trainer.state.stage or "", trainer.state.stage or "")
+    stage = trainer.state.stage or ""
+    word = _HOOK_WORD.get(stage, stage)
     hooks, recorder = trainer.hooks, trainer.recorder
     outputs: list[list[Any]] = [[] for _ in loaders]
     # A validation in fit may keep tensors for training, so it makes no inference tensors.
@@ -89,9 +89,7 @@ def run_loaders(
         hooks.call(f"on_{word}_epoch_start")
         trainer.shows_epoch = False
         step = _bind_step(trainer, word, len(loaders))
-        evaluate = trainer.profiler.wrap(
-            _evaluate_batch, f"run_{trainer.state.stage}_batch"
-        )
+        evaluate = trainer.profiler.wrap(_evaluate_batch, f"run_{stage}_batch")
         for index, (loader, limit) in enumerate(zip(loaders, limits, strict=True)):
             recorder.dataloader_idx = index if len(loaders) > 1 else None
             for batch_idx, batch in _limited(trainer, loader, limit):
@@ -103,8 +101,9 @@ def run_loaders(
         trainer.shows_epoch = True
         hooks.call(f"on_{word}_epoch_end")
         metrics = _finish_metrics(trainer, len(loaders))
-        if not trainer.sanity_checking:
+        if trainer.fitting and not trainer.sanity_checking:
             trainer.validation_due, trainer.rank_state = False, None
+            trainer.progress.phase = Phase.VALIDATED
         hooks.call(f"on_{word}_end")
         recorder.reset()
     return outputs if keeps_outputs else metrics

@@ -97,15 +97,12 @@ def check_update(trainer: Trainer, optimizer: Optimizer) -> bool:
         trainer.verdict.mask(trainer, optimizer)
         return True
     if norm is not None and not math.isfinite(norm.item()):
-        finding = (
-            f"The gradient norm of batch {trainer.progress.batch} is {norm.item()}"
-        )
+        batch = trainer.progress.batch
+        finding = f"The gradient norm of batch {batch} is {norm.item()}"
         trainer.nonfinite = trainer.nonfinite or finding
-    found = int(bool(trainer.nonfinite))
+    found, signal = int(bool(trainer.nonfinite)), trainer.signals.received
     if trainer.distributed:
-        found, trainer.stop_signal = trainer.engine.agree_on_most(
-            found, trainer.signals.received
-        )
+        found, trainer.stop_signal = trainer.engine.agree_on_most(found, signal)
         trainer.stop_was_agreed_on = True
     if not found:
         return True

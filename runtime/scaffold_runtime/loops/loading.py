@@ -86,11 +86,9 @@ def load_training_data(trainer: Trainer) -> None:
     """Ask for the training loader, build it anew, and count what the epoch holds."""
     if trainer.train_loader is not None:
         return
-    source = trainer.source.request("train")
-    trainer.train_loader = _build(trainer, source, training=True)
-    trainer.loaded_train_at = trainer.progress.epoch
-    count = _limit_batches(trainer, trainer.train_loader, "train")
-    trainer.num_training_batches = count
+    loader = _build(trainer, trainer.source.request("train"), training=True)
+    trainer.train_loader, trainer.loaded_train_at = loader, trainer.progress.epoch
+    count = trainer.num_training_batches = _limit_batches(trainer, loader, "train")
     trainer.val_check_batch = _validation_interval(trainer, count)
     logs_rarely = trainer.loggers and count < trainer.log_every_n_steps
     if logs_rarely and not trainer.fast_dev_run:

@@ -52,10 +52,8 @@ def collect(trainer: Trainer, weights_only: bool = False) -> dict[str, Any]:
     if not weights_only:
         states = {cb.state_key: cb.state_dict() for cb in trainer.callbacks}
         content["callbacks"] = {key: state for key, state in states.items() if state}
-        content["optimizer_states"] = [
-            strategy.full_state(optimizer.state_dict())
-            for optimizer in trainer.optimizers
-        ]
+        own = (optimizer.state_dict() for optimizer in trainer.optimizers)
+        content["optimizer_states"] = list(map(strategy.full_state, own))
         content["lr_schedulers"] = [
             config.scheduler.state_dict() for config in trainer.lr_scheduler_configs
         ]

@@ -65,6 +65,7 @@ def plan_step(trainer: Trainer) -> StepPlan:
     measures = not isinstance(profiler, PassThroughProfiler)
     own_backward = measures or scales or is_overridden(module, "backward", Module)
     backward = profiler.wrap(trainer.scaled_backward, "backward")
+    has_hook = bool(trainer.hooks.table["on_before_optimizer_step"])
     own_zero = is_overridden(module, "optimizer_zero_grad", Module)
     own_step = is_overridden(module, "optimizer_step", Module)
     wrapped = trainer.strategy.wrap_step(module, "training_step")
@@ -80,9 +81,7 @@ def plan_step(trainer: Trainer) -> StepPlan:
         backward=backward if own_backward else None,
         clip=module.configure_gradient_clipping if clips else None,
         step=profiler.wrap(step, "optimizer_step"),
-        works_before_step=bool(
-            clips or scales or trainer.hooks.table["on_before_optimizer_step"]
-        ),
+        works_before_step=clips or scales or has_hook,
     )
 
 

@@ -57,10 +57,13 @@ def fit(trainer: Trainer) -> None:
     ends_epoch = progress.phase == Phase.EPOCH_DONE
     if ends_epoch:
         trainer.begin_stage("train")
+        trainer.shows_epoch = True
         resume_epoch(trainer)
         finish_epoch(trainer)
     if trainer.num_training_batches == 0 or (not progress.batch and is_done(trainer)):
         resume_epoch(trainer)  # a finished run gets its metrics and random state back
+        if ends_epoch:  # the run that saved may have died before it
+            trainer.hooks.call("on_train_end")
         return
     has_step = is_overridden(trainer.module, "validation_step", Module)
     if has_step != trainer.source.has("validate"):
@@ -166,10 +169,9 @@ def train_batch(trainer: Trainer, batch: Any, batch_idx: int) -> None:
             return
     plan = trainer.plan
     arguments = (batch, batch_idx) if plan.takes_index else (batch,)
-    stepping = not plan.automatic or (
-        trainer.is_last_batch or (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-    )
-    trainer.is_stepping = stepping
+    accumulated = trainer.accumulate_grad_batches
+    is_whole = trainer.is_last_batch or (batch_idx + 1) % accumulated == 0
+    trainer.is_stepping = stepping = is_whole or not plan.automatic
     if batch is None:
         outputs = None
     elif not plan.automatic:
@@ -179,7 +181,7 @@ def train_batch(trainer: Trainer, batch: Any, batch_idx: int) -> None:
     elif stepping and plan.by_closure:
         outputs = step_by_closure(trainer, arguments, batch_idx)
     else:
-        if trainer.accumulate_grad_batches > 1:
+        if accumulated > 1:
             trainer.strategy.set_gradient_sync(stepping)
         outputs = forward_backward(trainer, arguments, batch_idx)
         if stepping and trainer.optimizers:
@@ -391,14 +393,10 @@ def validation_is_due(trainer: Trainer) -> bool:
         passed = time.monotonic() - trainer.validated_at
         due = passed >= trainer.val_check_interval.total_seconds()
         return trainer.engine.broadcast(due)
-    interval = trainer.val_check_batch
-    if interval == math.inf:
-        limit = trainer.limit_train_batches
-        if isinstance(limit, int):
-            return progress.batch % limit == 0
+    if trainer.val_check_batch == math.inf:
         return trainer.is_last_batch
     count = progress.batches if every is None else progress.batch
-    return count % int(interval) == 0
+    return count % int(trainer.val_check_batch) == 0
 
 
 def step_schedulers(trainer: Trainer, interval: str, plateau: bool) -> None:

@@ -115,11 +115,9 @@ class Strategy:
         content = bytearray(pickle.dumps(value) if sends else b"")
         size = torch.tensor([len(content)])
         dist.broadcast(size, src)
-        pickled = torch.empty(int(size), dtype=torch.uint8)
-        if sends:
-            pickled = torch.frombuffer(content, dtype=torch.uint8)
-        dist.broadcast(pickled, src)
-        received: T = value if sends else pickle.loads(bytes(pickled.tolist()))
+        content = content or bytearray(int(size))
+        dist.broadcast(torch.frombuffer(content, dtype=torch.uint8), src)
+        received: T = value if sends else pickle.loads(content)
         return received
 
     def all_reduce(self, tensor: torch.Tensor, op: str = "mean") -> torch.Tensor:
@@ -210,12 +208,10 @@ class ProcessGroupStrategy(Strategy):
             torch.cuda.set_device(device)
         if dist.is_initialized():
             return
-        backend = self._backend or (
-            "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-        )
+        usual = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
         alone = place.world_size == 1 and not place.launched
         dist.init_process_group(
-            backend,
+            self._backend or usual,
             timeout=self._timeout,
             rank=place.rank,
             world_size=place.world_size,

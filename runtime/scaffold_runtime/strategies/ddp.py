@@ -43,8 +43,7 @@ class DDPStrategy(ProcessGroupStrategy):
         **kwargs: Any,
     ) -> None:
         super().__init__(process_group_backend, timeout)
-        self._comm_hook = ddp_comm_hook
-        self._comm_state = ddp_comm_state
+        self._comm_hook, self._comm_state = ddp_comm_hook, ddp_comm_state
         self._arguments = {
             "find_unused_parameters": find_unused_parameters,
             "gradient_as_bucket_view": gradient_as_bucket_view,

@@ -95,9 +95,8 @@ class FSDPStrategy(ProcessGroupStrategy):
         self._policy = auto_wrap_policy
         self._recompute = activation_checkpointing_policy
         self._cpu_offload = bool(getattr(cpu_offload, "offload_params", cpu_offload))
-        self._reshard, self._hybrid = _sharding(
-            sharding_strategy, reshard_after_forward
-        )
+        sharding = _sharding(sharding_strategy, reshard_after_forward)
+        self._reshard, self._hybrid = sharding
         if device_mesh is not None and not self._hybrid:
             raise MisconfigurationError(
                 "FSDPStrategy(device_mesh=...) says how HYBRID_SHARD lays out its ranks: add"
@@ -304,7 +303,5 @@ def _slice_like(own: Any, whole: Any) -> Any:
             f"The checkpoint holds a tensor of shape {tuple(whole.shape)} where the model"
             f" has {tuple(own.shape)}: load it into the model that it was saved from."
         )
-    mesh = own.device_mesh
-    return distribute_tensor(
-        whole.to(mesh.device_type), mesh, own.placements, src_data_rank=None
-    )
+    mesh, whole = own.device_mesh, whole.to(own.device_mesh.device_type)
+    return distribute_tensor(whole, mesh, own.placements, src_data_rank=None)

@@ -8,7 +8,7 @@ from torch.linalg import vector_norm
 
 from scaffold_runtime.combined_loader import CombinedLoader
 from scaffold_runtime.engine import move_batch
-from scaffold_runtime.errors import MisconfigurationException, missing_name
+from scaffold_runtime.errors import MisconfigurationError, missing_name
 from scaffold_runtime.hyperparameters import AttributeDict
 from scaffold_runtime.launch import rank_zero_info, rank_zero_only, rank_zero_warn
 
@@ -40,9 +40,7 @@ def grad_norm(
     """
     p = float(norm_type)
     if p <= 0:
-        raise MisconfigurationException(
-            f"norm_type={norm_type} must be above 0, or 'inf'."
-        )
+        raise MisconfigurationError(f"norm_type={norm_type} must be above 0 or 'inf'.")
     norms = {
         f"grad_{p}_norm{group_separator}{name}": vector_norm(parameter.grad.detach(), p)
         for name, parameter in module.named_parameters()

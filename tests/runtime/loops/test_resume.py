@@ -159,13 +159,14 @@ def test_what_resumes_at_an_epochs_end_starts_in_the_next(
     assert starts.epochs == [1, 3]
 
 
-def test_a_run_that_is_finished_does_not_start_again(
+def test_a_run_that_is_finished_ends_and_does_not_start_again(
     saved_at_an_epochs_end, net, make_trainer
 ):
+    """The run that saved may have died before its end."""
     starts, trainer = Starts(), make_trainer(max_epochs=1)
     trainer.callbacks.append(starts)
     trainer.fit(net(), ckpt_path=saved_at_an_epochs_end)
-    assert (starts.epochs, trainer.current_epoch) == ([], 1)
+    assert (starts.epochs, trainer.current_epoch) == ([1], 1)
     assert "val_loss" in trainer.callback_metrics
 
 

@@ -57,12 +57,10 @@ class Task:
 
     def rate(self) -> str:
         """Batches a second, or seconds a batch where that is slow."""
-        rate = self._rate
-        if not rate:
-            return ""
-        return (
-            f"{rate:.{int(rate < 100)}f} it/s" if rate >= 1 else f"{1 / rate:.1f} s/it"
-        )
+        rate = self._rate or 0.0
+        if rate >= 1:
+            return f"{rate:.{int(rate < 100)}f} it/s"
+        return f"{1 / rate:.1f} s/it" if rate else ""
 
     def times(self) -> str:
         """`0:05<0:20`: time gone, and time left where that is known."""

@@ -91,7 +91,7 @@ class RichProgressBar(ProgressBar):
         self._interval, self._stride = 1 / (refresh_rate or 1), 1
         self._display: LineDisplay | RichDisplay | None = None
         self._tasks: list[Task] = []
-        self._completed = self._train_batches = 0
+        self._completed = 0
 
     def _open_display(self) -> LineDisplay | RichDisplay:
         """What to draw on: a terminal or a notebook, else lines."""
@@ -127,6 +127,7 @@ class RichProgressBar(ProgressBar):
         if self._tasks:
             self._tasks[-1].advance(self._completed, monotonic())
         self._tasks.append(Task(description, total, completed))
+        self._completed = completed
         self._next_draw = 0.0 if self.is_enabled else math.inf
 
     def _task(self, trainer: Trainer, pl_module: Module) -> Task:
@@ -156,6 +157,7 @@ class RichProgressBar(ProgressBar):
         self._tasks.pop()
         if inner:
             self._tasks[-1].resume(monotonic())
+            self._completed = self._tasks[-1].completed
         self._next_draw = 0.0 if self.is_enabled else math.inf
 
     def _close(self, *_: Any, **__: Any) -> None:
@@ -174,11 +176,10 @@ class RichProgressBar(ProgressBar):
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: Module) -> None:
         """Begin an epoch, or the rest of one."""
-        self._completed = trainer.progress.batch
         epoch, epochs = str(trainer.current_epoch), trainer.max_epochs or -1
         if epochs > 0:
             epoch += f"/{epochs - 1}"
-        self._begin(f"Epoch {epoch}", self.total_train_batches, self._completed)
+        self._begin(f"Epoch {epoch}", self.total_train_batches, trainer.progress.batch)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: Module, *_: Any, **__: Any
@@ -196,28 +197,23 @@ class RichProgressBar(ProgressBar):
         """Begin a validation, under the epoch it belongs to, or the sanity check."""
         if trainer.sanity_checking:
             counts = trainer.num_sanity_val_batches
-            self._begin_evaluation(self.sanity_check_description, counts)
+            self._begin(self.sanity_check_description, sum(counts))
         else:
-            self._begin_evaluation(self.validation_description, trainer.num_val_batches)
+            self._begin(self.validation_description, sum(trainer.num_val_batches))
 
     def on_validation_end(self, trainer: Trainer, pl_module: Module) -> None:
         """End an evaluation."""
         self._finish(trainer, pl_module, leave=True)
-        self._completed = self._train_batches
 
     on_test_end = on_predict_end = on_validation_end
 
     def on_test_start(self, trainer: Trainer, pl_module: Module) -> None:
         """Begin a test."""
-        self._begin_evaluation(self.test_description, trainer.num_test_batches)
+        self._begin(self.test_description, sum(trainer.num_test_batches))
 
     def on_predict_start(self, trainer: Trainer, pl_module: Module) -> None:
         """Begin a prediction."""
-        self._begin_evaluation(self.predict_description, trainer.num_predict_batches)
-
-    def _begin_evaluation(self, description: str, batches: list[int | float]) -> None:
-        self._begin(description, sum(batches))
-        self._train_batches, self._completed = self._completed, 0
+        self._begin(self.predict_description, sum(trainer.num_predict_batches))
 
     on_validation_batch_end = on_train_batch_end
     on_test_batch_end = on_predict_batch_end = on_validation_batch_end
