@@ -37,7 +37,6 @@ from scaffold_runtime.engine import Engine
 from scaffold_runtime.errors import MisconfigurationError, WrongTypeError
 from scaffold_runtime.launch import rank_zero_info, rank_zero_warn
 from scaffold_runtime.loader import EpochLoader
-from scaffold_runtime.lock import RunLock
 from scaffold_runtime.loggers import CSVLogger, DummyLogger, Logger
 from scaffold_runtime.loops import evaluation, loading, resume, training
 from scaffold_runtime.loops.finite import DelayedVerdict, check_loss, settle
@@ -50,6 +49,7 @@ from scaffold_runtime.optimization import ManagedOptimizer, SchedulerConfig
 from scaffold_runtime.precision import default_dtype
 from scaffold_runtime.profilers import Profiler, make_profiler
 from scaffold_runtime.progress import FitProgress, TrainerFn, TrainerState
+from scaffold_runtime.run_folder import RunLock
 from scaffold_runtime.stops import StopSignals
 from scaffold_runtime.strategies import Strategy
 
@@ -790,10 +790,14 @@ class Trainer:
         """The training loader as this rank uses it."""
         return self.train_loader.loader if self.train_loader is not None else None
 
-    model_checkpoints = _callbacks_of(ModelCheckpoint)[0]
+    model_checkpoints: list[ModelCheckpoint] = _callbacks_of(ModelCheckpoint)[0]
+    checkpoint_callbacks: list[Checkpoint]
+    checkpoint_callback: Checkpoint | None
     checkpoint_callbacks, checkpoint_callback = _callbacks_of(Checkpoint)
+    early_stopping_callbacks: list[EarlyStopping]
+    early_stopping_callback: EarlyStopping | None
     early_stopping_callbacks, early_stopping_callback = _callbacks_of(EarlyStopping)
-    progress_bar_callback = _callbacks_of(ProgressBar)[1]
+    progress_bar_callback: ProgressBar | None = _callbacks_of(ProgressBar)[1]
 
 
 # --- the constructor's small parts --------------------------------------------------------

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from scaffold_runtime.callback import Callback
-from scaffold_runtime.lock import write_whole
+from scaffold_runtime.run_folder import write_whole
 from scaffold_runtime.secret import mask_words
 from scaffold_runtime.seed import SEED_VARIABLE
 from scaffold_runtime.stops import RunStopped

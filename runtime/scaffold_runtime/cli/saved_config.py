@@ -10,7 +10,7 @@ import yaml
 
 from scaffold_runtime.callback import Callback
 from scaffold_runtime.errors import UserError
-from scaffold_runtime.lock import write_whole
+from scaffold_runtime.run_folder import write_whole
 from scaffold_runtime.secret import mask
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from scaffold_runtime.lock import write_whole
+from scaffold_runtime.run_folder import write_whole
 
 PLAIN = (bool, int, float, str)
 

@@ -1,4 +1,4 @@
-"""A run's folder: locked, since two runs in one would overwrite each other's files."""
+"""A run's folder: its lock, and text files that stand whole or not at all."""
 
 from __future__ import annotations
 
