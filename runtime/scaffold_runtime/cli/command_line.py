@@ -37,6 +37,8 @@ DEFAULT_CONFIG = "configs/default.yaml"
 # Words of a command line, or a config, in place of this process' own words.
 ArgsType = list[str] | dict[str, Any] | Namespace | None
 LOADERS = {"dataloaders", "train_dataloaders", "val_dataloaders"}
+# A parser's arguments by which it reads more than its words: it may be of any command.
+SOURCES = {"default_config_files", "default_env"}
 
 
 class CLI:
@@ -115,7 +117,7 @@ class CLI:
         import_all_names()
         classes = (model_class, datamodule_class, trainer_class, type(self))
         allow_only(classes, allow or ())
-        self.setup_parser(run, parser_kwargs or {})
+        self.setup_parser(run, parser_kwargs or {}, args)
         self.parse_arguments(self.parser, args)
         self.subcommand: str | None = self.config["subcommand"] if run else None
         self._take_hyperparameters()
@@ -143,8 +145,14 @@ class CLI:
         parser.add_argument("-c", "--config", action="config", help=about)
         return parser
 
-    def setup_parser(self, add_subcommands: bool, kwargs: dict[str, Any]) -> None:
-        """Make the parser, with commands or without."""
+    def setup_parser(
+        self, add_subcommands: bool, kwargs: dict[str, Any], args: ArgsType = None
+    ) -> None:
+        """Make the parser, with commands or without.
+
+        Where the words begin with a command, the others get no arguments: to add them takes
+        most of the time until a run starts.
+        """
         commands = self.subcommands()
         main = {k: v for k, v in kwargs.items() if k not in commands}
         self._subcommand_parsers: dict[str, ArgumentParser] = {}
@@ -155,11 +163,18 @@ class CLI:
         self.parser = self.init_parser(**{"default_config_files": None, **main})
         subparsers = self.parser.add_subcommands()
         trainer_class = as_class(self.trainer_class)
+        words = sys.argv[1:] if args is None else args
+        first = words[0] if isinstance(words, list) and words else None
+        meant = {first} & commands.keys() if main.keys().isdisjoint(SOURCES) else set()
         for command, skipped in commands.items():
             method = getattr(trainer_class, command)
             description = (inspect.getdoc(method) or "").partition("\n")[0]
             usage = "%(prog)s [--config FILE] [--KEY VALUE ...]"
-            settings = {"description": description, "usage": usage}
+            settings: dict[str, Any] = {"description": description, "usage": usage}
+            if meant and command not in meant:
+                parser = self.parser_class(**settings)
+                subparsers.add_subcommand(command, parser, help=description)
+                continue
             parser = self.init_parser(**{**settings, **kwargs.get(command, {})})
             self._add_arguments(parser)
             parser.add_method_arguments(trainer_class, command, skip=skipped)

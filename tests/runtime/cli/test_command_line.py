@@ -71,6 +71,24 @@ def test_the_script_can_name_its_default_config(parse, folder):
         parse(default_config="nowhere.yaml")
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_only_what_the_words_may_mean_gets_arguments(shared, folder):
+    """A config before the command may hold sections of all of them."""
+    asked = []
+
+    class Counting(CLI):
+        def add_arguments_to_parser(self, parser):
+            asked.append(parser)
+
+    sections = {name: {"model": {"width": 3}} for name in ("fit", "test")}
+    (folder / "all.yaml").write_text(yaml.safe_dump(sections))
+    before = ["--config=all.yaml"] if shared else []
+    words = [*before, "fit", *QUIET, "--trainer.fast_dev_run=true"]
+    cli = Counting(OwnOptimizer, Data, args=words)
+    assert cli.model.layer.out_features == (3 if shared else 4)
+    assert len(asked) == (4 if shared else 1)
+
+
 def test_every_command_calls_the_trainer(command):
     trained = command("fit")
     assert trained.trainer.global_step == 4
