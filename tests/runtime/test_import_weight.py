@@ -53,3 +53,19 @@ def test_import_is_light(name):
     imported = set(result.stdout.split())
     assert name in imported
     assert imported & HEAVY == set()
+
+
+@pytest.mark.parametrize(
+    ("shell", "freezes"), [("", True), ("sys.ps1 = '>>> '", False)]
+)
+def test_a_scripts_command_line_looks_through_what_torch_loaded_no_more(shell, freezes):
+    """In a shell or a notebook there may be garbage by then."""
+    code = f"import gc, sys\n{shell}\nimport scaffold_runtime.cli\nprint(gc.get_freeze_count())"
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": str(RUNTIME)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (int(result.stdout) > 100_000) == freezes
