@@ -20,6 +20,7 @@ class Callback:
     Attributes:
         after_module: its `on_train_epoch_end` runs after the module's own.
         runs_last: it runs after every callback that does not say the same.
+        fit_state: its state is that of a fit: validate, test and predict restore none.
         log, log_dict: those of the module, while a run lasts.
     """
 
@@ -27,6 +28,7 @@ class Callback:
     log_dict: Any
     after_module: ClassVar[bool] = False
     runs_last: ClassVar[bool] = False
+    fit_state: ClassVar[bool] = False
 
     @property
     def state_key(self) -> str:

@@ -113,10 +113,9 @@ class BackgroundWriter:
 
 def copy_to_cpu(content: dict[str, Any]) -> dict[str, Any]:
     """A copy of a checkpoint's content, which training may go on to change."""
-    copied: dict[str, Any] = tree_map_only(
-        torch.Tensor, lambda tensor: tensor.detach().to("cpu", copy=True), content
+    return dict(
+        tree_map_only(torch.Tensor, lambda t: t.detach().to("cpu", copy=True), content)
     )
-    return copied
 
 
 def remove_staged(folder: str | os.PathLike[str]) -> None:

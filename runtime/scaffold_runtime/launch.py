@@ -276,9 +276,6 @@ def rank_zero_warn(
     warnings.warn(message, category, stacklevel=stacklevel or _level_of_caller())
 
 
-rank_zero_deprecation = functools.partial(rank_zero_warn, category=DeprecationWarning)
-
-
 def _level_of_caller() -> int:
     """Stack level of the first frame outside this package, as `warnings.warn` counts."""
     frame, level = sys._getframe(1), 1

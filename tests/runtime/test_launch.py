@@ -13,7 +13,6 @@ import scaffold_runtime as L
 from scaffold_runtime.launch import (
     ProcessPlace,
     rank_zero_debug,
-    rank_zero_deprecation,
     rank_zero_info,
     rank_zero_only,
     rank_zero_warn,
@@ -76,7 +75,6 @@ def test_only_rank_zero_speaks(monkeypatch, caplog):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         rank_zero_warn("hidden")
-        rank_zero_deprecation("hidden")
     rank_zero_info("hidden")
     assert rank_zero_only(lambda: "done")() is None
     assert rank_zero_only(lambda: "done", default="left")() == "left"
@@ -90,7 +88,7 @@ def test_only_rank_zero_speaks(monkeypatch, caplog):
 
 def test_warnings_name_their_kind_and_line():
     with pytest.warns(DeprecationWarning, match="old") as caught:
-        rank_zero_deprecation("old")
+        rank_zero_warn("old", category=DeprecationWarning)
         rank_zero_warn("old", stacklevel=2, category=DeprecationWarning)
     assert caught[0].filename == __file__
 

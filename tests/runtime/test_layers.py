@@ -261,7 +261,7 @@ def test_their_core_does_not_grow():
     """The goal is 2,600: see docs/decisions.md. Lower this bound, never raise it."""
     assert sizes().keys() >= CORE
     core = {room: size for room, size in sizes().items() if room in CORE - ADDED.keys()}
-    assert sum(core.values()) <= 4_410
+    assert sum(core.values()) <= 4_409
 
 
 def test_rooms_that_were_added_do_not_grow():

@@ -8,7 +8,11 @@ from scaffold_runtime.callback import Callback
 
 
 class Checkpoint(Callback):
-    """Base of callbacks that write checkpoints: they see what all others have done."""
+    """Base of callbacks that write checkpoints: they see what all others have done.
+
+    Their record names the files that there are, not those of a checkpoint's time.
+    """
 
     after_module: ClassVar[bool] = True
     runs_last: ClassVar[bool] = True
+    fit_state: ClassVar[bool] = True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable
 from enum import Enum
@@ -13,12 +12,11 @@ from torch import Tensor
 
 from scaffold_runtime.callback import Callback
 from scaffold_runtime.errors import MisconfigurationError, UserError
-from scaffold_runtime.launch import rank_zero_warn
+from scaffold_runtime.launch import log, rank_zero_warn
 
 if TYPE_CHECKING:
     from scaffold_runtime import Module, Trainer
 
-log = logging.getLogger("scaffold_runtime")
 Modes = dict[str, Callable[..., Tensor]]
 RECORD = "wait_count stopped_epoch best_score patience stopping_reason_message".split()
 

@@ -214,7 +214,7 @@ class EMAWeightAveraging(WeightAveraging):
         update_starting_at_epoch: the first epoch, from 0, to update at the end of.
 
     Raises:
-        ValueError: `decay` is not from 0 to 1.
+        MisconfigurationError: `decay` is not from 0 to 1.
     """
 
     def __init__(
@@ -226,6 +226,8 @@ class EMAWeightAveraging(WeightAveraging):
         update_starting_at_step: int | None = None,
         update_starting_at_epoch: int | None = None,
     ) -> None:
+        if not 0.0 <= decay <= 1.0:
+            raise MisconfigurationError(f"decay={decay!r} must be from 0.0 to 1.0.")
         super().__init__(device, use_buffers, avg_fn=get_ema_avg_fn(decay))
         self.decay, self.update_every_n_steps = decay, update_every_n_steps
         self.update_starting_at_step = update_starting_at_step

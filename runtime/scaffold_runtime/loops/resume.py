@@ -138,15 +138,12 @@ def load_weights(trainer: Trainer, content: dict[str, Any], path: Path) -> None:
 
 
 def load_callbacks(trainer: Trainer, content: dict[str, Any]) -> None:
-    """Give every callback the checkpoint, then each its own state.
-
-    Outside of fit a record of files stays that of the files that there are.
-    """
+    """Give every callback the checkpoint, then each its own state."""
     states = dict(content.get("callbacks", {}))
     for callback in trainer.callbacks:
         callback.on_load_checkpoint(trainer, trainer.module, content)
     for callback in trainer.callbacks:
-        if callback.state_key in states and (trainer.fitting or not callback.runs_last):
+        if callback.state_key in states and (trainer.fitting or not callback.fit_state):
             with fitting(f"The state of {callback.state_key}", trainer.ckpt_path):
                 callback.load_state_dict(states.pop(callback.state_key))
     if states and trainer.fitting:

@@ -15,7 +15,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from scaffold_runtime.heartbeat import Heartbeat
-from scaffold_runtime.launch import ProcessPlace
+from scaffold_runtime.launch import ProcessPlace, rank_zero_only
 
 T = TypeVar("T")
 
@@ -204,6 +204,7 @@ class ProcessGroupStrategy(Strategy):
     def connect(self, place: ProcessPlace, device: torch.device) -> None:
         """Join the process group, unless the user has made one."""
         super().connect(place, device)
+        rank_zero_only.rank = place.rank  # type: ignore[attr-defined]
         if device.type == "cuda":
             torch.cuda.set_device(device)
         if dist.is_initialized():

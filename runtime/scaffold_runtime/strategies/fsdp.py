@@ -190,8 +190,7 @@ class FSDPStrategy(ProcessGroupStrategy):
             whole = tensor.full_tensor()
             return whole.cpu() if self.place.rank == 0 else None
 
-        whole: dict[str, Any] = tree_map_only(DTensor, gather, dict(state))
-        return whole
+        return dict(tree_map_only(DTensor, gather, dict(state)))
 
     def load_module_state(
         self, module: nn.Module, state: dict[str, Any], strict: bool = True

@@ -223,5 +223,5 @@ def test_an_average_function_of_torch_takes_buffers_of_any_kind(make_trainer, ne
 
 
 def test_a_decay_out_of_range_is_refused():
-    with pytest.raises(ValueError, match="decay value"):
+    with pytest.raises(L.MisconfigurationError, match=r"decay=.* must be from"):
         EMAWeightAveraging(decay=2.0)

@@ -6,6 +6,8 @@ from torch import nn
 from torch.distributed.fsdp import ShardingStrategy
 
 import scaffold_runtime as L
+from scaffold_runtime.engine import Engine
+from scaffold_runtime.launch import rank_zero_only
 from scaffold_runtime.strategies import (
     DDPStrategy,
     FSDPStrategy,
@@ -148,3 +150,11 @@ def test_activations_are_computed_again_where_the_policy_says():
     finally:
         torch.distributed.destroy_process_group()
     assert Counted.calls == 4
+
+
+def test_who_joins_the_others_speaks_with_that_rank(monkeypatch):
+    """A process that was started from Python knows its rank only then."""
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
+    Engine(accelerator="cpu", strategy="ddp", devices=1).launch()
+    torch.distributed.destroy_process_group()
+    assert rank_zero_only.rank == 0
