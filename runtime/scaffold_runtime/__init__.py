@@ -9,7 +9,6 @@
 Not affiliated with Lightning AI.
 """
 
-import sys
 import warnings
 from importlib import import_module
 from typing import Any
@@ -56,15 +55,15 @@ __all__ = [
     "seed_everything",
 ]
 
-_DOORS = "callbacks cli loggers profilers strategies tuner utilities".split()
+_DOORS = (
+    "callbacks cli demos loggers profilers pytorch strategies tuner utilities".split()
+)
 _INSTEAD = dict.fromkeys(
     ("Fabric", "fabric"), "use Engine, the low layer for a loop of your own"
 )
 
 
 def __getattr__(name: str) -> Any:
-    if name == "pytorch":
-        return sys.modules[__name__]
     if name in _DOORS:
         return import_module(f"{__name__}.{name}")
     raise missing_name(__name__, name, _INSTEAD)

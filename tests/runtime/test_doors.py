@@ -1,6 +1,8 @@
 """Names at the places where Lightning's documentation imports them."""
 
 import importlib
+import subprocess
+import sys
 
 import lightning.pytorch as pl
 import pytest
@@ -14,7 +16,9 @@ from scaffold_runtime.utilities import grad_norm, move_data_to_device
 
 
 @pytest.mark.parametrize(
-    "door", [pl, pl.callbacks, pl.loggers], ids=lambda d: d.__name__
+    "door",
+    [pl, pl.callbacks, pl.loggers, pl.strategies],
+    ids=lambda d: d.__name__,
 )
 def test_every_public_name_is_there_or_refused_with_an_alternative(door):
     ours = importlib.import_module(door.__name__.replace(pl.__name__, L.__name__))
@@ -41,19 +45,45 @@ def test_every_public_name_is_there_or_refused_with_an_alternative(door):
         ("utilities.types", "STEP_OUTPUT"),
         ("utilities.types", "LRSchedulerConfig"),
         ("utilities.types", "OptimizerLRScheduler"),
+        ("callbacks.early_stopping", "EarlyStopping"),
         ("cli", "LightningArgumentParser"),
+        ("demos", "DemoModel"),
+        ("demos.boring_classes", "BoringDataModule"),
         ("profilers", "SimpleProfiler"),
         ("strategies", "FSDPStrategy"),
     ],
 )
 def test_documented_imports(door, name):
     assert hasattr(importlib.import_module(f"lightning.pytorch.{door}"), name)
-    assert hasattr(importlib.import_module(f"scaffold_runtime.{door}"), name)
+    ours = getattr(importlib.import_module(f"scaffold_runtime.{door}"), name)
+    same = importlib.import_module(f"scaffold_runtime.pytorch.{door}")
+    assert getattr(same, name) is ours
 
 
 def test_a_folder_is_reached_from_the_door_without_an_import_of_its_own():
     assert L.pytorch.callbacks.EarlyStopping is L.callbacks.EarlyStopping
     assert L.loggers.CSVLogger is L.pytorch.loggers.CSVLogger
+
+
+@pytest.mark.parametrize("first", ["lightning", "scaffold_runtime"])
+def test_an_import_runs_with_another_first_word(first, tmp_path):
+    """In a process of its own: what this one has imported already proves nothing."""
+    script = tmp_path / "train.py"
+    script.write_text(
+        f"import {first}.pytorch as pl\n"
+        f"from {first}.pytorch.callbacks.early_stopping import EarlyStopping\n"
+        f"from {first}.pytorch.demos.boring_classes import BoringDataModule, DemoModel\n"
+        f"from {first}.pytorch.utilities.types import STEP_OUTPUT\n"
+        "stopping = EarlyStopping('val_loss')\n"
+        "trainer = pl.Trainer(callbacks=[stopping], logger=False, barebones=False)\n"
+        "assert trainer.early_stopping_callback is stopping\n"
+        "assert isinstance(DemoModel(), pl.LightningModule)\n"
+        "assert isinstance(BoringDataModule(), pl.LightningDataModule)\n"
+        f"import {first}.pytorch.nothing\n"
+    )
+    ran = subprocess.run([sys.executable, script], capture_output=True, text=True)
+    last = ran.stderr.splitlines()[-1]
+    assert last == f"ModuleNotFoundError: No module named '{first}.pytorch.nothing'"
 
 
 def test_what_is_not_here_is_refused_in_a_sentence():

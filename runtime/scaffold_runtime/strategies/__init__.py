@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
-from scaffold_runtime.errors import MisconfigurationError
+from scaffold_runtime.errors import MisconfigurationError, missing_name
 from scaffold_runtime.strategies.base import SingleDeviceStrategy, Strategy
 from scaffold_runtime.strategies.ddp import DDPStrategy
 from scaffold_runtime.strategies.fsdp import FSDPStrategy
@@ -36,6 +37,9 @@ _REFUSED = {
     "ddp_notebook": "put the code in a script and use 'ddp'",
     "ddp_": "use 'ddp', which starts your script once per process",
     "deepspeed": "use 'fsdp', which shards the same state",
+    "modelparallel": "use 'fsdp', which shards parameters of any size",
+    "parallel": "subclass Strategy",
+    "singledevicexla": "use accelerator='cuda' or 'cpu'",
     "xla": "use accelerator='cuda' or 'cpu'",
 }
 
@@ -58,11 +62,21 @@ def make_strategy(strategy: str | Strategy, world_size: int) -> Strategy:
     word = str(strategy).lower()
     if word in _KNOWN:
         return _KNOWN[word]()
-    for refused, instead in _REFUSED.items():
-        if word.startswith(refused):
-            raise MisconfigurationError(
-                f"strategy={strategy!r} is not supported: {instead}."
-            )
+    if instead := _instead_of(word):
+        raise MisconfigurationError(
+            f"strategy={strategy!r} is not supported: {instead}."
+        )
     raise MisconfigurationError(
         f"strategy={strategy!r} is unknown: choose 'auto', 'ddp' or 'fsdp'."
     )
+
+
+def _instead_of(name: str) -> str:
+    """What to use in the place of a strategy of Lightning's that is not here."""
+    words = (word for word in _REFUSED if name.lower().startswith(word))
+    return _REFUSED.get(next(words, ""), "")
+
+
+def __getattr__(name: str) -> Any:
+    instead = _instead_of(name)
+    raise missing_name(__name__, name, {name: instead} if instead else {})
