@@ -194,8 +194,15 @@ def fitting(what: str, path: object) -> Iterator[None]:
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise CheckpointError(
-            f"{what} in {path} does not fit ({reason}): use what it was saved from, say with --config and its run's config."
+            f"{what} in {path} does not fit ({reason}): use what it was saved from, say"
+            f" with --config {_config_of(path)}."
         ) from error
+
+
+def _config_of(path: object) -> str:
+    """The config of the run that wrote a checkpoint; what to look for if it is not there."""
+    config = Path(str(path)).parent.parent / "config.yaml"
+    return str(config) if config.is_file() else "and its run's config"
 
 
 def verify_checkpoint(path: Path) -> None:
@@ -279,7 +286,8 @@ def check_weights(module: nn.Module, content: Mapping[str, Any], path: object) -
         if saved.shape != own.shape and not nn.parameter.is_lazy(own):
             raise CheckpointError(
                 f"{name} has shape {tuple(saved.shape)} in {path} and {tuple(own.shape)} in"
-                " the model: build it as it was saved, say with --config and its run's config."
+                " the model: build it as it was saved, say with --config"
+                f" {_config_of(path)}."
             )
 
 

@@ -903,6 +903,25 @@ def test_another_models_checkpoint_is_refused_with_both_shapes(
         )
 
 
+def test_the_refusal_of_another_models_checkpoint_names_its_run_s_config(
+    net, make_trainer, tmp_path
+):
+    class Wider(net):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(3, 1)
+
+    path, config = tmp_path / "checkpoints" / "x.ckpt", tmp_path / "config.yaml"
+    trainer = make_trainer(max_epochs=1)
+    trainer.fit(net())
+    trainer.save_checkpoint(path)
+    with pytest.raises(L.CheckpointError, match="with --config and its run's config"):
+        Wider.load_from_checkpoint(path)
+    config.touch()
+    with pytest.raises(L.CheckpointError, match=re.escape(f"--config {config}.")):
+        Wider.load_from_checkpoint(path)
+
+
 def test_a_logger_may_be_set_after_the_trainer_is_made(tmp_path):
     trainer = L.Trainer(**QUIET, max_epochs=1)
     trainer.logger = logger = CSVLogger(tmp_path)
