@@ -124,6 +124,16 @@ class Entry:
     weight: float = 0.0
     _computed: torch.Tensor | None = None
 
+    @property
+    def meaning(self) -> LogArguments:
+        """What the arguments come to in this hook, in whichever way they say it."""
+        return self.arguments._replace(
+            on_step=self.on_step,
+            on_epoch=self.on_epoch,
+            reduce_fx=self.reduction,
+            sync_dist=self.sync is not None,
+        )
+
     def update(self, value: torch.Tensor, batch_size: int) -> None:
         """Take a value; `batch_size` weighs it in a mean."""
         self._computed = None
@@ -167,8 +177,8 @@ class Entry:
         """All that a run resumed in mid-epoch needs to make the entry again."""
         passing = ("sync", "metric", "_computed")
         names = [own.name for own in fields(self) if own.name not in passing]
-        plain = self.arguments._replace(reduce_fx=self.reduction)
-        return {name: getattr(self, name) for name in names} | {"arguments": [*plain]}
+        own = {name: getattr(self, name) for name in names}
+        return own | {"arguments": [*self.meaning]}
 
 
 @dataclass
@@ -232,14 +242,14 @@ class MetricRecorder:
             )
 
     def _renew_arguments(self, entry: Entry, arguments: LogArguments) -> None:
-        """A checkpoint keeps a reduction by its name, and nothing else may differ."""
+        """Take arguments that say the same in another way, and refuse any others."""
         if entry.dataloader_idx != self.dataloader_idx:
             raise MisconfigurationError(
                 f"{self.hook} logged {entry.name!r} for several loaders under one name:"
                 " leave out add_dataloader_idx=False, or name each on its own."
             )
-        reduction = _reduction(entry.name, arguments.reduce_fx)
-        if entry.arguments != arguments._replace(reduce_fx=reduction):
+        again = self._new_entry(entry.name, entry.metric, arguments)
+        if again.meaning != entry.meaning:
             raise MisconfigurationError(
                 f"{self.hook} logged {entry.name!r} with other arguments than before."
             )

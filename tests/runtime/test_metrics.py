@@ -228,6 +228,28 @@ def test_some_hooks_cannot_log(hook, fit):
         fit(Early())
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"on_step": True},
+        {"on_epoch": False},
+        {"reduce_fx": torch.mean},
+        {"reduce_fx": "avg"},
+        {"sync_dist": True},
+        {"logger": True},
+    ],
+    ids=str,
+)
+def test_what_is_said_in_another_way_is_the_same(said, fit):
+    class Wordy(Logging):
+        def training_step(self, batch, batch_idx):
+            self.log("x", float(batch_idx), **(said if batch_idx % 2 else {}))
+            return super().training_step(batch, batch_idx)
+
+    _, lines = fit(Wordy())
+    assert [line["x"] for _, line in lines] == [0.0, 1.0, 2.0]
+
+
 def test_one_name_is_logged_with_one_set_of_arguments(fit):
     class Changing(Logging):
         def training_step(self, batch, batch_idx):
