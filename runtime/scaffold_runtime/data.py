@@ -14,7 +14,11 @@ from typing_extensions import Self
 from scaffold_runtime.checkpoint import refuse_pickles
 from scaffold_runtime.engine import move_batch
 from scaffold_runtime.errors import MisconfigurationError
-from scaffold_runtime.hyperparameters import HasHyperparameters, accepted
+from scaffold_runtime.hyperparameters import (
+    DATA_VALUES_KEY,
+    HasHyperparameters,
+    accepted,
+)
 
 if TYPE_CHECKING:
     import os
@@ -87,6 +91,8 @@ class DataModule(DataHooks, HasHyperparameters):
         trainer: the trainer of the run, None outside of one.
     """
 
+    CHECKPOINT_HYPER_PARAMS_KEY = DATA_VALUES_KEY
+    CHECKPOINT_HYPER_PARAMS_NAME = "datamodule_hparams_name"
     name: str | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -153,7 +159,7 @@ class DataModule(DataHooks, HasHyperparameters):
         Args:
             checkpoint_path: the checkpoint, by its path or opened.
             map_location: where its tensors go.
-            hparams_file: a YAML file whose values come before the saved ones.
+            hparams_file: a YAML file whose values take the place of the saved ones.
             weights_only: False is refused: nothing in a checkpoint is executed.
             **kwargs: arguments that come before both.
 

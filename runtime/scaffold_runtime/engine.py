@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeVar
@@ -336,11 +337,16 @@ def move_batch(
             if field.init
         }
         return dataclasses.replace(batch, **moved_fields)
-    return batch.to(device) if device is not None and hasattr(batch, "to") else batch
+    if device is None or not hasattr(batch, "to"):
+        return batch
+    moved = batch.to(device)
+    return batch if moved is None else moved  # one that moves itself may return nothing
 
 
 def _like(batch: Mapping[Any, Any], items: dict[Any, Any]) -> Any:
     """A mapping of the batch's own type where that can be made, else a dict."""
+    if isinstance(batch, defaultdict):
+        return defaultdict(batch.default_factory, items)
     try:
         return type(batch)(items)  # type: ignore[call-arg]
     except TypeError:

@@ -16,9 +16,7 @@ import torch
 from scaffold_runtime.errors import CheckpointError, MisconfigurationError
 from scaffold_runtime.launch import rank_zero_warn
 
-NAME_KEY = "hparams_name"
 VALUES_KEY = "hyper_parameters"
-DATA_NAME_KEY = "datamodule_hparams_name"
 DATA_VALUES_KEY = "datamodule_hyper_parameters"
 
 
@@ -40,8 +38,15 @@ class AttributeDict(dict[str, Any]):
 
 
 class HasHyperparameters:
-    """What modules and data modules know of the arguments they were made with."""
+    """What modules and data modules know of the arguments they were made with.
 
+    Attributes:
+        CHECKPOINT_HYPER_PARAMS_KEY: where a checkpoint keeps them; `..._NAME` the name of
+            the argument that they all came in.
+    """
+
+    CHECKPOINT_HYPER_PARAMS_KEY = VALUES_KEY
+    CHECKPOINT_HYPER_PARAMS_NAME = "hparams_name"
     _hparams: Any
     _hparams_initial: Any
     _hparams_name: str

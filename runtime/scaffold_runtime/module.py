@@ -54,6 +54,10 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
         super().__init__(*args, **kwargs)
         self._toggled: dict[nn.Parameter, bool] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """The module without its run: a copy or a pickle of it holds nothing else."""
+        return self.__dict__ | {"_trainer": None, "_toggled": {}}
+
     # --- where it runs ----------------------------------------------------------------
 
     @property
@@ -370,7 +374,7 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
         Args:
             checkpoint_path: the checkpoint, by its path or opened.
             map_location: where its tensors go.
-            hparams_file: a YAML file whose values come before the saved ones.
+            hparams_file: a YAML file whose values take the place of the saved ones.
             strict: the checkpoint must hold exactly this module's weights.
             weights_only: False is refused: nothing in a checkpoint is executed.
             **kwargs: arguments that come before both.

@@ -8,9 +8,9 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from torch import Tensor
 
-from scaffold_runtime import hyperparameters as hp
 from scaffold_runtime.checkpoint import check_weights, fitting, read_checkpoint
 from scaffold_runtime.errors import CheckpointError
+from scaffold_runtime.hyperparameters import HasHyperparameters, init_arguments
 
 if TYPE_CHECKING:
     from scaffold_runtime.data import DataModule
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound="Module")
 D = TypeVar("D", bound="DataModule")
+T = TypeVar("T", bound=HasHyperparameters)
 PathLike = str | os.PathLike[str]
 
 
@@ -35,9 +36,7 @@ def load_module(
         CheckpointError: the checkpoint is damaged, lacks an argument, or does not fit.
     """
     content = read_checkpoint(path, map_location, for_training=False)
-    saved = {**content.get(hp.VALUES_KEY, {}), **read_hparams(hparams_file)}
-    name = content.get(hp.NAME_KEY, "kwargs")
-    module = owner(**hp.init_arguments(owner, saved, name, given))
+    module = _make(owner, content, hparams_file, given)
     module.configure_model()
     module.on_load_checkpoint(content)
     strict = module.strict_loading if strict is None else strict
@@ -61,22 +60,32 @@ def load_datamodule(
         CheckpointError: the checkpoint is damaged or lacks an argument.
     """
     content = read_checkpoint(path, map_location, for_training=False)
-    saved = {**content.get(hp.DATA_VALUES_KEY, {}), **read_hparams(hparams_file)}
-    name = content.get(hp.DATA_NAME_KEY, "kwargs")
-    datamodule = owner(**hp.init_arguments(owner, saved, name, given))
+    datamodule = _make(owner, content, hparams_file, given)
     if owner.__qualname__ in content:
         datamodule.load_state_dict(content[owner.__qualname__])
     return datamodule
 
 
-def read_hparams(path: PathLike | None) -> dict[str, Any]:
-    """Hyperparameters from a YAML file, an empty dict without one.
+def _make(
+    owner: type[T],
+    content: dict[str, Any],
+    hparams_file: PathLike | None,
+    given: dict[str, Any],
+) -> T:
+    """An object of the hyperparameters in a checkpoint, or in the file in their place."""
+    saved = content.get(owner.CHECKPOINT_HYPER_PARAMS_KEY, {})
+    if hparams_file is not None:
+        saved = read_hparams(hparams_file)
+    name = content.get(owner.CHECKPOINT_HYPER_PARAMS_NAME, "kwargs")
+    return owner(**init_arguments(owner, saved, name, given))
+
+
+def read_hparams(path: PathLike) -> dict[str, Any]:
+    """Hyperparameters from a YAML file.
 
     Raises:
         CheckpointError: there is no such file, or it is no mapping in YAML.
     """
-    if path is None:
-        return {}
     import yaml
 
     try:

@@ -71,13 +71,28 @@ class Counting(L.LightningDataModule):
         self.seen = state_dict["seen"]
 
 
-def test_its_state_and_arguments_are_in_the_checkpoint(net, make_trainer, tmp_path):
+@pytest.mark.parametrize("weights_only", [False, True])
+def test_its_state_and_arguments_are_in_the_checkpoint(
+    weights_only, net, make_trainer, tmp_path
+):
     trainer = make_trainer(max_epochs=1, limit_val_batches=0)
     trainer.fit(net(), datamodule=Counting(size=16))
-    trainer.save_checkpoint(tmp_path / "x.ckpt")
+    trainer.save_checkpoint(tmp_path / "x.ckpt", weights_only)
     loaded = Counting.load_from_checkpoint(tmp_path / "x.ckpt", folder="there")
     assert (loaded.hparams.size, loaded.hparams.folder, loaded.seen) == (16, "there", 5)
-    resumed = Counting(size=16)
+    keys = (Counting.CHECKPOINT_HYPER_PARAMS_KEY, Counting.CHECKPOINT_HYPER_PARAMS_NAME)
+    content = torch.load(tmp_path / "x.ckpt", weights_only=True)
+    assert [content[key] for key in keys] == [
+        dict(loaded.hparams, folder="here"),
+        "kwargs",
+    ]
+
+
+def test_its_state_comes_back_when_training_goes_on(net, make_trainer, tmp_path):
+    trainer = make_trainer(max_epochs=1, limit_val_batches=0)
+    trainer.fit(net(), datamodule=Counting())
+    trainer.save_checkpoint(tmp_path / "x.ckpt")
+    resumed = Counting()
     resume = make_trainer(max_epochs=2, limit_val_batches=0)
     resume.fit(net(), datamodule=resumed, ckpt_path=tmp_path / "x.ckpt")
     assert resumed.seen == 5

@@ -1,6 +1,6 @@
 """The low layer alone: a raw loop of one's own."""
 
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 
 import pytest
 import torch
@@ -139,5 +139,17 @@ def test_batches_keep_their_types_on_the_way():
     nest = OrderedDict(a=(torch.ones(1), [None, "text"]), b=Own())
     moved = move_batch(nest, cpu)
     assert type(moved) is OrderedDict
+    lists = move_batch(defaultdict(list, a=torch.ones(1)), cpu)
+    assert (type(lists), lists["a"], lists["new"]) == (defaultdict, torch.ones(1), [])
     assert moved["a"][1] == [None, "text"]
     assert moved["b"] == ("moved", cpu)
+
+
+def test_a_batch_that_moves_itself_may_return_nothing():
+    class InPlace:
+        def to(self, device):
+            self.device = device
+
+    batch, cpu = InPlace(), torch.device("cpu")
+    assert move_batch(batch, cpu) is batch
+    assert batch.device == cpu

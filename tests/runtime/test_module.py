@@ -1,6 +1,8 @@
 """The module outside the loop: where it is, what it prints, loads and exports."""
 
+import copy
 import io
+import pickle
 
 import pytest
 import torch
@@ -67,7 +69,7 @@ def test_load_from_checkpoint_makes_the_module_again(saved):
     assert torch.equal(loaded.layer.weight, module.layer.weight)
 
 
-def test_keyword_arguments_come_before_the_file_and_that_before_the_saved(
+def test_keyword_arguments_come_before_the_file_that_takes_the_place_of_the_saved(
     saved, tmp_path
 ):
     (tmp_path / "hparams.yaml").write_text("lr: 0.5\nwidth: 3\n")
@@ -76,6 +78,9 @@ def test_keyword_arguments_come_before_the_file_and_that_before_the_saved(
     hparams = {"hparams_file": tmp_path / "hparams.yaml"}
     assert Sized.load_from_checkpoint(path, **hparams).hparams.lr == 0.5
     assert Sized.load_from_checkpoint(path, **hparams, lr=0.7).hparams.lr == 0.7
+    (tmp_path / "hparams.yaml").write_text("lr: 0.5\n")
+    with pytest.raises(L.CheckpointError, match=r"\(3, 2\).*\(2, 2\)"):
+        Sized.load_from_checkpoint(path, **hparams)
 
 
 def test_a_checkpoint_that_does_not_fit_names_the_weight(saved):
@@ -131,6 +136,20 @@ def test_a_broken_hyperparameter_file_is_named(content, says, saved, tmp_path):
     (tmp_path / "h.yaml").write_text(content)
     with pytest.raises(L.CheckpointError, match=says):
         Sized.load_from_checkpoint(saved[0], hparams_file=tmp_path / "h.yaml")
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))]
+)
+def test_a_copy_is_part_of_no_run(copied, make_trainer):
+    trainer = make_trainer(max_epochs=1)
+    module = Sized()
+    trainer.fit(module, loader())
+    again = copied(module)
+    assert torch.equal(again.layer.weight, module.layer.weight)
+    with pytest.raises(RuntimeError, match="not attached to a Trainer"):
+        _ = again.trainer
+    assert module.trainer is trainer
 
 
 def test_freezing_stops_gradients_and_training_mode():
@@ -214,7 +233,7 @@ def test_an_optimizer_step_that_forgets_its_closure_is_refused(make_trainer):
         make_trainer(max_epochs=1).fit(Forgetting(), loader())
 
 
-def test_layers_may_be_built_when_the_run_starts(make_trainer):
+def test_layers_may_be_built_when_the_run_starts_in_its_precision(make_trainer):
     class Late(Sized):
         def __init__(self):
             super().__init__()
@@ -223,13 +242,14 @@ def test_layers_may_be_built_when_the_run_starts(make_trainer):
         def configure_model(self):
             if self.late is None:
                 self.late = nn.Linear(2, 2)
+                self.made_as = self.late.weight.dtype
 
         def forward(self, x):
             return self.late(x)
 
     module = Late()
     make_trainer(max_epochs=1, precision="64-true").fit(module, loader())
-    assert module.late.weight.dtype is torch.float64
+    assert module.made_as is module.late.weight.dtype is torch.float64
 
 
 def test_checkpoint_hooks_may_add_plain_data(make_trainer, tmp_path):

@@ -38,7 +38,7 @@ class DelayedVerdict:
 
     def note(self, value: torch.Tensor) -> None:
         """Take a loss or a gradient norm into the verdict on the coming step."""
-        bad = torch.isfinite(value.detach()).logical_not().float().reshape(())
+        bad = value.detach().isfinite().all().logical_not().float()
         self._bad = bad if self._bad is None else torch.maximum(self._bad, bad)
 
     def mask(self, trainer: Trainer, optimizer: Optimizer) -> None:
@@ -77,8 +77,8 @@ def check_loss(trainer: Trainer, loss: torch.Tensor, batch_idx: int) -> None:
     """Note a loss that is not finite; `check_update` acts before the next step."""
     if trainer.verdict is not None:
         trainer.verdict.note(loss)
-    elif not math.isfinite(loss.detach().item()):
-        trainer.nonfinite = f"The loss of batch {batch_idx} is {loss.item()}"
+    elif not loss.detach().isfinite().all():
+        trainer.nonfinite = f"The loss of batch {batch_idx} is {loss.tolist()}"
 
 
 def check_update(trainer: Trainer, optimizer: Optimizer) -> bool:

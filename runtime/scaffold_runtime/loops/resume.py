@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.optim import Optimizer
 
-from scaffold_runtime import hyperparameters as hp
 from scaffold_runtime import launch
 from scaffold_runtime.archive import storable
 from scaffold_runtime.checkpoint import check_weights, fitting
@@ -42,13 +41,13 @@ def collect(trainer: Trainer, weights_only: bool = False) -> dict[str, Any]:
         "state_dict": strategy.full_state(dict(trainer.module.state_dict())),
         "loops": {"fit_loop": _loop_state(trainer)},
     }
-    for owner, name_key, values_key in (
-        (trainer.module, hp.NAME_KEY, hp.VALUES_KEY),
-        (trainer.datamodule, hp.DATA_NAME_KEY, hp.DATA_VALUES_KEY),
-    ):
+    for owner in (trainer.module, trainer.datamodule):
         if owner is not None and owner.hparams:
-            content[name_key] = getattr(owner, "_hparams_name", "kwargs")
-            content[values_key] = plain_hyperparameters(dict(owner.hparams))
+            name, values = getattr(owner, "_hparams_name", "kwargs"), dict(
+                owner.hparams
+            )
+            content[owner.CHECKPOINT_HYPER_PARAMS_NAME] = name
+            content[owner.CHECKPOINT_HYPER_PARAMS_KEY] = plain_hyperparameters(values)
     if not weights_only:
         states = {cb.state_key: cb.state_dict() for cb in trainer.callbacks}
         content["callbacks"] = {key: state for key, state in states.items() if state}
@@ -57,11 +56,12 @@ def collect(trainer: Trainer, weights_only: bool = False) -> dict[str, Any]:
         content["lr_schedulers"] = [
             config.scheduler.state_dict() for config in trainer.lr_scheduler_configs
         ]
-        for keeper in (trainer.engine.precision, trainer.datamodule):
-            if keeper is not None and (state := keeper.state_dict()):
-                content[type(keeper).__qualname__] = state
+        if state := trainer.engine.precision.state_dict():
+            content[type(trainer.engine.precision).__qualname__] = state
         for callback in trainer.callbacks:
             callback.on_save_checkpoint(trainer, trainer.module, content)
+    if trainer.datamodule is not None and (state := trainer.datamodule.state_dict()):
+        content[type(trainer.datamodule).__qualname__] = state
     trainer.module.on_save_checkpoint(content)
     # A module's state has attributes of its own, and stays the object that it is.
     rest = content.keys() - {"state_dict"}

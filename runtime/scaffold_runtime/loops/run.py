@@ -154,7 +154,8 @@ def _set_up(trainer: Trainer, fn: TrainerFn, ckpt_path: str | None) -> None:
     if fitting:
         folder = trainer.checkpoint_folder()
         trainer.engine.on_rank_zero(lambda: _take_folder(trainer, folder))
-    module.configure_model()
+    with trainer.init_module():
+        module.configure_model()
     trainer.hooks = Hooks(trainer, module, trainer.callbacks)
     if trainer.sync_batchnorm and trainer.distributed:
         synchronize_batch_norm(module, trainer.engine.device)
@@ -194,12 +195,12 @@ def _take_folder(trainer: Trainer, folder: str | None) -> None:
 
 
 def _attach_module_callbacks(trainer: Trainer) -> None:
-    """A module's callbacks take the place of the trainer's of the same type."""
+    """A module's callbacks take the place of the trainer's of the same type, or a base."""
     brought = trainer.module.configure_callbacks()
     extra = [brought] if isinstance(brought, Callback) else list(brought or ())
     if extra:
-        types = {type(callback) for callback in extra}
-        kept = [cb for cb in trainer.callbacks if type(cb) not in types]
+        own = trainer.callbacks
+        kept = [cb for cb in own if not any(isinstance(new, type(cb)) for new in extra)]
         trainer.callbacks = sorted([*kept, *extra], key=lambda cb: cb.runs_last)
     for callback in trainer.callbacks:
         callback.log, callback.log_dict = trainer.module.log, trainer.module.log_dict

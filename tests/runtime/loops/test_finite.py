@@ -181,3 +181,23 @@ class SkipsABatch(Sick):
 def test_a_batch_without_a_loss_is_finite(tmp_path):
     trainer = fit(tmp_path, net=SkipsABatch, data=data())
     assert all(p.isfinite().all() for p in trainer.module.parameters())
+
+
+def test_a_loss_of_several_elements_is_looked_at_whole(tmp_path):
+    class Manual(Sick):
+        automatic_optimization = False
+
+        def training_step(self, batch, batch_idx):
+            parts = self.layer(batch[0]).square().flatten()
+            if self.trainer.progress.batches == BAD:
+                parts = torch.cat([parts[:1], parts[1:] * float("nan")])
+            optimizer = self.optimizers()
+            optimizer.zero_grad()
+            self.manual_backward(parts, gradient=torch.ones_like(parts))
+            optimizer.step()
+
+    keep = KeepModule()
+    with pytest.raises(NonFiniteError, match=f"batch {BAD}"):
+        fit(tmp_path, keep, data=data(), net=Manual)
+    assert keep.module.trainer.global_step == BAD
+    assert keep.module.layer.weight.isfinite().all()

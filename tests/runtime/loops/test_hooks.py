@@ -60,6 +60,24 @@ def test_a_modules_callbacks_replace_those_of_their_type(brought, net, make_trai
     assert [cb for cb in trainer.callbacks if isinstance(cb, Marked)] == [own]
 
 
+def test_a_modules_callback_replaces_those_whose_class_it_refines(net, make_trainer):
+    class Marked(L.Callback):
+        pass
+
+    class Refined(Marked):
+        pass
+
+    given = [Refined(), Marked()]
+    for brought in (Refined(), Marked()):
+        model = net()
+        model.configure_callbacks = lambda own=brought: [own]
+        trainer = make_trainer(*given, max_epochs=1)
+        trainer.fit(model)
+        kept = [cb for cb in trainer.callbacks if isinstance(cb, Marked)]
+        refines = type(brought) is Refined
+        assert kept == ([brought] if refines else [given[0], brought])
+
+
 def test_minus_one_skips_the_rest_of_the_epoch(net, make_trainer):
     class Short(net):
         def on_train_batch_start(self, batch, batch_idx):
