@@ -27,6 +27,7 @@ from scaffold_runtime.errors import (
     CheckpointError,
     DamagedCheckpointError,
     MisconfigurationError,
+    NoCheckpointError,
     UserError,
 )
 from scaffold_runtime.fault import crash_point
@@ -172,7 +173,7 @@ def read_checkpoint(
     source = Path(path) if isinstance(path, (str, os.PathLike)) else path.read()
     name = source if isinstance(source, Path) else Path(getattr(path, "name", "bytes"))
     if source is name and not (name.is_file() or (name / INDEX).exists()):
-        raise CheckpointError(
+        raise NoCheckpointError(
             f"There is no checkpoint {name}: check the path, or train first."
         )
     with _naming(name):

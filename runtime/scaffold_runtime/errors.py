@@ -7,7 +7,8 @@ The command line prints it without a traceback; anything else is a bug and keeps
     ├── MisconfigurationError   an argument, a hook or a config that cannot work
     │   └── WrongTypeError      an object of another type than is asked for
     ├── CheckpointError         a checkpoint that is missing, damaged or does not fit
-    │   └── DamagedCheckpointError  its bytes are not those that were written
+    │   ├── DamagedCheckpointError  its bytes are not those that were written
+    │   └── NoCheckpointError       there is no such file
     ├── DataError               data that is missing, empty or unreadable
     ├── NotProvidedError        a name of Lightning's that has no counterpart here
     └── NonFiniteError          a loss or gradient that is NaN or infinite
@@ -41,6 +42,10 @@ class CheckpointError(UserError, RuntimeError):
 
 class DamagedCheckpointError(CheckpointError):
     """A checkpoint whose bytes are not those that were written."""
+
+
+class NoCheckpointError(CheckpointError, FileNotFoundError):
+    """A checkpoint that is not there."""
 
 
 class DataError(UserError, ValueError):

@@ -87,6 +87,9 @@ class ManagedOptimizer:
         return f"ManagedOptimizer({self.optimizer!r})"
 
 
+LightningOptimizer = ManagedOptimizer
+
+
 def parse_optimizers(
     returned: Any, automatic: bool = True, own_stepping: bool = False
 ) -> tuple[list[Optimizer], list[SchedulerConfig]]:

@@ -25,6 +25,16 @@ class TrainerStatus(str, Enum):
     INTERRUPTED = "interrupted"
 
 
+class RunningStage(str, Enum):
+    """The words of `trainer.state.stage`, which are plain strings."""
+
+    TRAINING = "train"
+    SANITY_CHECKING = "sanity_check"
+    VALIDATING = "validate"
+    TESTING = "test"
+    PREDICTING = "predict"
+
+
 class TrainerState:
     """What a trainer does now.
 

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,7 +41,7 @@ from scaffold_runtime.loader import EpochLoader
 from scaffold_runtime.loggers import CSVLogger, DummyLogger, Logger
 from scaffold_runtime.loops import evaluation, loading, resume, training
 from scaffold_runtime.loops.finite import DelayedVerdict, check_loss, settle
-from scaffold_runtime.loops.hooks import Hooks
+from scaffold_runtime.loops.hooks import Hooks, is_overridden
 from scaffold_runtime.loops.run import running
 from scaffold_runtime.loops.step_plan import StepPlan
 from scaffold_runtime.metrics import MetricRecorder, Metrics
@@ -348,14 +349,14 @@ class Trainer:
                 listed.append(default())
         bars = [callback for callback in listed if isinstance(callback, ProgressBar)]
         _refuse_if(len(bars) > 1, "There are two progress bars: drop one of them.")
-        stateful = (c for c in listed if type(c).state_dict is not Callback.state_dict)
+        stateful = (c for c in listed if is_overridden(c, "state_dict", Callback))
         for key, count in Counter(c.state_key for c in stateful).items():
             _refuse_if(
                 count > 1,
                 f"Two callbacks would keep their state under one name, {key}: give them"
                 " different arguments, or override state_key.",
             )
-        return sorted(listed, key=lambda callback: callback.runs_last)
+        return sorted(listed, key=lambda callback: callback.runs_last is True)
 
     def start_afresh(self) -> None:
         """The state of a trainer that has not run."""
@@ -371,7 +372,7 @@ class Trainer:
         self.plan: StepPlan = None  # type: ignore[assignment]
         self.transfer: Any = None
         self.optimizers: list[Optimizer] = []
-        self.managed_optimizers: list[ManagedOptimizer] = []
+        self._managed: list[ManagedOptimizer] = []
         self.lr_scheduler_configs: list[SchedulerConfig] = []
         idle = MetricRecorder(training=False)
         self.recorder = self.train_recorder = self.eval_recorder = idle
@@ -710,6 +711,14 @@ class Trainer:
     def num_sanity_val_batches(self) -> list[int | float]:
         """Batches of each validation loader that the sanity check takes."""
         return [min(self.num_sanity_val_steps, n) for n in self.num_val_batches]
+
+    @property
+    def managed_optimizers(self) -> list[ManagedOptimizer]:
+        """The optimizers as users step them; made anew when somebody sets others."""
+        if [managed.optimizer for managed in self._managed] != self.optimizers:
+            step, own = partial(training.take_step, self), self.module
+            self._managed = [ManagedOptimizer(o, own, step) for o in self.optimizers]
+        return self._managed
 
     @property
     def estimated_stepping_batches(self) -> int | float:

@@ -60,6 +60,44 @@ def test_documented_imports(door, name):
     assert getattr(same, name) is ours
 
 
+@pytest.mark.parametrize(
+    ("door", "name"),
+    [
+        ("callbacks.callback", "Callback"),
+        ("callbacks.progress.tqdm_progress", "TQDMProgressBar"),
+        ("callbacks.rich_model_summary", "RichModelSummary"),
+        ("core", "LightningModule"),
+        ("core.datamodule", "LightningDataModule"),
+        ("core.module", "LightningModule"),
+        ("core.optimizer", "LightningOptimizer"),
+        ("profilers.advanced", "AdvancedProfiler"),
+        ("profilers.profiler", "Profiler"),
+        ("profilers.pytorch", "PyTorchProfiler"),
+        ("profilers.simple", "SimpleProfiler"),
+        ("strategies.strategy", "Strategy"),
+        ("trainer.states", "RunningStage"),
+        ("trainer.states", "TrainerFn"),
+        ("trainer.trainer", "Trainer"),
+        ("tuner.tuning", "Tuner"),
+        ("utilities.grads", "grad_norm"),
+        ("utilities.parsing", "AttributeDict"),
+    ],
+)
+def test_what_lives_elsewhere_here_is_found_where_lightning_has_it(door, name):
+    assert hasattr(importlib.import_module(f"lightning.pytorch.{door}"), name)
+    assert hasattr(importlib.import_module(f"scaffold_runtime.pytorch.{door}"), name)
+
+
+def test_stages_are_lightning_s_words():
+    theirs = importlib.import_module("lightning.pytorch.trainer.states").RunningStage
+    ours = importlib.import_module(
+        "scaffold_runtime.pytorch.trainer.states"
+    ).RunningStage
+    assert {one.name: one.value for one in ours} == {
+        one.name: one.value for one in theirs
+    }
+
+
 def test_a_folder_is_reached_from_the_door_without_an_import_of_its_own():
     assert L.pytorch.callbacks.EarlyStopping is L.callbacks.EarlyStopping
     assert L.loggers.CSVLogger is L.pytorch.loggers.CSVLogger

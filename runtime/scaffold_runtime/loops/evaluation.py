@@ -63,7 +63,9 @@ def validate_in_fit(trainer: Trainer) -> None:
 
 def evaluate(trainer: Trainer, keeps_outputs: bool = False) -> list[Any]:
     """What validate, test and predict do: ask for the loaders, and run them once."""
-    stage = trainer.state.stage or ""
+    stage, progress = trainer.state.stage or "", trainer.progress
+    others = {k: n for k, n in progress.eval_batches.items() if stage not in k}
+    progress.eval_batches = others  # an x axis of its own each time
     loaders, counts = loading.load_evaluation_data(trainer, stage)
     trainer.begin_stage(stage)
     return run_loaders(trainer, loaders, counts, keeps_outputs) if any(counts) else []
@@ -127,7 +129,8 @@ def _evaluate_batch(
     hooks.call(f"on_{word}_batch_end", output, batch, batch_idx, *extra)
     recorder.batch = recorder.batch_size = None
     if trainer.loggers and trainer.evaluating and not trainer.sanity_checking:
-        counts, loader = trainer.progress.eval_batches, f"{trainer.state.fn} {index}"
+        entry_point = "fit" if trainer.fitting else trainer.state.stage
+        counts, loader = trainer.progress.eval_batches, f"{entry_point} {index}"
         values = recorder.metrics(on_step=True).log
         trainer.send_metrics(values, step=counts.get(loader, 0))
         counts[loader] = counts.get(loader, 0) + 1

@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,13 +16,13 @@ from scaffold_runtime.data import DataModule
 from scaffold_runtime.errors import MisconfigurationError, UserError, WrongTypeError
 from scaffold_runtime.launch import leave_if_stopped, rank_zero_info
 from scaffold_runtime.loader import EpochLoader
-from scaffold_runtime.loops import loading, resume, search, training
+from scaffold_runtime.loops import loading, resume, search
 from scaffold_runtime.loops.finite import make_verdict
 from scaffold_runtime.loops.hooks import Hooks, is_overridden
 from scaffold_runtime.loops.step_plan import plan_step
 from scaffold_runtime.metrics import MetricRecorder
 from scaffold_runtime.module import Module
-from scaffold_runtime.optimization import ManagedOptimizer, parse_optimizers
+from scaffold_runtime.optimization import parse_optimizers
 from scaffold_runtime.progress import Phase, TrainerFn, TrainerState, TrainerStatus
 from scaffold_runtime.secret import mask
 from scaffold_runtime.stops import RunStopped
@@ -228,14 +227,11 @@ def _call_setup(trainer: Trainer, stage: str) -> None:
 
 def _configure_optimizers(trainer: Trainer) -> None:
     module = trainer.module
-    found, trainer.lr_scheduler_configs = parse_optimizers(
+    trainer.optimizers, trainer.lr_scheduler_configs = parse_optimizers(
         module.configure_optimizers(),
         module.automatic_optimization,
         is_overridden(module, "lr_scheduler_step", Module),
     )
-    step = partial(training.take_step, trainer)
-    trainer.optimizers = found
-    trainer.managed_optimizers = [ManagedOptimizer(o, module, step) for o in found]
 
 
 def _log_hyperparameters(trainer: Trainer) -> None:

@@ -39,13 +39,7 @@ def _find(trainer: Trainer, ckpt_path: str) -> Path:
         path = _newest(trainer, ckpt_path)
         rank_zero_info(f"ckpt_path='last' is {path}")
         return path
-    path = Path(ckpt_path)
-    if not path.exists():
-        raise CheckpointError(
-            f"There is no checkpoint {path}: check the path, or use ckpt_path='last' or"
-            " 'best'."
-        )
-    return path
+    return Path(ckpt_path)
 
 
 def _best(trainer: Trainer) -> Path:

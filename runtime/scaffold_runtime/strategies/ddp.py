@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -42,6 +43,12 @@ class DDPStrategy(ProcessGroupStrategy):
         ddp_comm_state: object | None = None,
         **kwargs: Any,
     ) -> None:
+        known = inspect.signature(DistributedDataParallel).parameters
+        if unknown := [name for name in kwargs if name not in known]:
+            raise MisconfigurationError(
+                f"DDPStrategy({unknown[0]}=...) is not supported: it is no argument of"
+                " DistributedDataParallel. Drop it."
+            )
         super().__init__(process_group_backend, timeout)
         self._comm_hook, self._comm_state = ddp_comm_hook, ddp_comm_state
         self._arguments = {

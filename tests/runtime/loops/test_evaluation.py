@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 import scaffold_runtime as L
+from scaffold_runtime.loggers import Logger
 from tests.runtime.callbacks.conftest import loader
 
 
@@ -249,3 +250,27 @@ def test_a_metric_object_forgets_an_epoch_that_an_error_cut_short(
     model.breaks = False
     trainer.fit(model)
     assert trainer.callback_metrics["count"] == 4.0
+
+
+def test_each_evaluation_has_an_x_axis_of_its_own(net, make_trainer):
+    class Stepwise(net):
+        def test_step(self, batch, batch_idx):
+            self.log("x", float(batch_idx), on_step=True, on_epoch=False)
+
+    class Steps(Logger):
+        name, version = "steps", 0
+
+        def __init__(self):
+            self.steps = []
+
+        def log_metrics(self, metrics, step=None):
+            self.steps.append(step)
+
+        def log_hyperparams(self, params, *args, **kwargs):
+            pass
+
+    logger = Steps()
+    trainer = make_trainer(logger=logger, limit_test_batches=2)
+    for _ in range(2):
+        trainer.test(Stepwise(), loader(), verbose=False)
+    assert logger.steps == [0, 1, 0, 1]

@@ -1,8 +1,14 @@
 """Which hooks are called: bound when a run starts, and none that nobody overrides."""
 
+from unittest.mock import Mock
+
+import lightning
 import pytest
+from lightning.pytorch.demos.boring_classes import BoringModel
 
 import scaffold_runtime as L
+from scaffold_runtime.demos import boring_classes
+from tests.runtime.callbacks.conftest import QUIET
 
 
 def test_a_hook_set_on_an_instance_replaces_the_classs(net, make_trainer):
@@ -146,3 +152,24 @@ def test_stages_and_clipping_come_by_name(net, make_trainer):
         ("clip", clipping),
         ("teardown", {"stage": "fit"}),
     ]
+
+
+def test_a_mock_hears_what_lightning_tells_one():
+    heard = []
+    for package, model in (
+        (lightning, BoringModel()),
+        (L, boring_classes.BoringModel()),
+    ):
+        mock = Mock(spec=package.Callback)
+        mock.state_dict.return_value = {}
+        trainer = package.Trainer(
+            callbacks=mock,
+            max_epochs=2,
+            limit_train_batches=2,
+            limit_val_batches=1,
+            **{**QUIET, "enable_checkpointing": False, "logger": False},
+        )
+        trainer.fit(model)
+        heard.append([name for name, *_ in mock.method_calls if name.startswith("on_")])
+    assert heard[0] == heard[1]
+    assert len(heard[0]) > 40

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from scaffold_runtime.callbacks import ModelCheckpoint
-from scaffold_runtime.errors import CheckpointError
+from scaffold_runtime.errors import CheckpointError, NoCheckpointError
 from tests.reliability.recorded_run import fit, loader
 
 
@@ -106,3 +106,9 @@ def test_a_path_that_leads_to_nothing_good_leaves_nothing_behind(content, tmp_pa
     with pytest.raises(CheckpointError, match=str(path)):
         fit(tmp_path, logger=True, enable_checkpointing=True, ckpt_path=path)
     assert os.listdir(tmp_path) == before
+
+
+def test_a_path_that_is_not_there_is_a_file_not_found(tmp_path):
+    for missing in (NoCheckpointError, CheckpointError, FileNotFoundError):
+        with pytest.raises(missing, match=r"There is no checkpoint .*none\.ckpt"):
+            fit(tmp_path, ckpt_path=tmp_path / "none.ckpt")

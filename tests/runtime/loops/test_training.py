@@ -70,6 +70,43 @@ def test_toggling_remembers_what_was_frozen(make_trainer):
     assert model.needed[0] == [True, False, False, False]
 
 
+@pytest.mark.parametrize("way", ["automatic", "manual", "own step", "closure"])
+def test_an_optimizer_that_takes_another_s_place_is_the_one_that_steps(
+    way, net, make_trainer
+):
+    class Swapping(net):
+        weights = ()
+
+        def configure_optimizers(self):
+            closure = {"max_iter": 1} if way == "closure" else {}
+            kind = torch.optim.LBFGS if closure else torch.optim.SGD
+            return kind(self.parameters(), lr=0.1, **closure)
+
+        def on_train_epoch_start(self):
+            self.weights = (*self.weights, self.layer.weight.detach().clone())
+            if self.current_epoch == 1:
+                self.trainer.optimizers = [torch.optim.SGD(self.parameters(), lr=0.0)]
+
+    class Stepping(Swapping):
+        def training_step(self, batch, batch_idx):
+            optimizer = self.optimizers()
+            assert self.optimizers() is optimizer
+            optimizer.zero_grad()
+            self.manual_backward(super().training_step(batch, batch_idx))
+            optimizer.step()
+
+    model = Stepping() if way == "manual" else Swapping()
+    model.automatic_optimization = way != "manual"
+    if way == "own step":
+        model.optimizer_step = lambda epoch, index, optimizer, closure: optimizer.step(
+            closure
+        )
+    make_trainer(max_epochs=3).fit(model)
+    first, second, third = model.weights
+    assert not torch.equal(first, second)
+    assert torch.equal(second, third)
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [({"gradient_clip_val": 1.0}, "clip"), ({"accumulate_grad_batches": 2}, "accum")],

@@ -158,3 +158,9 @@ def test_who_joins_the_others_speaks_with_that_rank(monkeypatch):
     Engine(accelerator="cpu", strategy="ddp", devices=1).launch()
     torch.distributed.destroy_process_group()
     assert rank_zero_only.rank == 0
+
+
+def test_what_distributed_data_parallel_does_not_take_is_refused_when_it_is_given():
+    DDPStrategy(bucket_cap_mb=10)
+    with pytest.raises(L.MisconfigurationError, match=r"start_method=\.\.\."):
+        DDPStrategy(start_method="fork")
