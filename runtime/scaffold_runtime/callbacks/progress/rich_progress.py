@@ -235,11 +235,8 @@ class TQDMProgressBar(RichProgressBar):
     def __init__(
         self, refresh_rate: int = 1, process_position: int = 0, leave: bool = False
     ) -> None:
-        if process_position:
-            raise MisconfigurationError(
-                f"TQDMProgressBar(process_position={process_position}): bars of several"
-                " processes in one terminal are not supported, leave it out."
-            )
+        rule = "process_position is not supported: one process draws in a terminal"
+        self._refuse_if(process_position, rule)
         super().__init__(10 if refresh_rate else 0, leave)
         self.refresh_rate, self._stride = refresh_rate, refresh_rate or 1
 
