@@ -111,14 +111,12 @@ Named = tuple[Optimizer, str | None, list[str]]
 
 def _named_optimizers(trainer: Trainer) -> Iterator[Named]:
     """Each optimizer with its scheduler's interval (None without) and group names."""
-    found: list[tuple[Optimizer, str | None, str | None]] = [
-        (config.scheduler.optimizer, config.interval, config.name)
-        for config in trainer.lr_scheduler_configs
-    ]
-    seen = {id(optimizer) for optimizer, _, _ in found}
-    found += [(o, None, None) for o in trainer.optimizers if id(o) not in seen]
+    configs = trainer.lr_scheduler_configs
+    scheduled = [(own.scheduler.optimizer, own.interval, own.name) for own in configs]
+    seen = {id(optimizer) for optimizer, _, _ in scheduled}
+    others = [(o, None, None) for o in trainer.optimizers if id(o) not in seen]
     counts: Counter[type[Optimizer]] = Counter()
-    for optimizer, interval, name in found:
+    for optimizer, interval, name in [*scheduled, *others]:
         kind = type(optimizer)
         counts[kind] += name is None
         base = name or f"lr-{kind.__name__}"
