@@ -235,15 +235,11 @@ class BackboneFinetuning(BaseFinetuning):
         self.previous_backbone_lr = state_dict["previous_backbone_lr"]
         super().load_state_dict(state_dict)
 
-    def setup(self, trainer: Trainer, pl_module: Module, stage: str) -> None:
+    def freeze_before_training(self, pl_module: Module) -> None:
         """Freeze the backbone."""
         backbone = getattr(pl_module, "backbone", None)
         rule = f"{type(pl_module).__name__} has no module `backbone` to freeze at first"
         self._refuse_if(not isinstance(backbone, nn.Module), rule)
-        super().setup(trainer, pl_module, stage)
-
-    def freeze_before_training(self, pl_module: Module) -> None:
-        """Freeze the backbone."""
         self.freeze(pl_module.backbone)
 
     def finetune_function(

@@ -26,5 +26,6 @@ class LambdaCallback(Callback):
                 raise WrongTypeError(
                     f"LambdaCallback({name}=...): Callback has no hook of this name."
                 )
+            self._refuse_unless(Callable, "a function", **{name: function})
             if function is not None:
                 setattr(self, name, function)

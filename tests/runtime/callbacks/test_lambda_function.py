@@ -21,3 +21,8 @@ def test_calls_functions_with_the_hooks_arguments(net, make_trainer):
 def test_an_unknown_hook_is_refused(name):
     with pytest.raises(TypeError, match=name):
         LambdaCallback(**{name: print})
+
+
+def test_what_is_no_function_is_refused():
+    with pytest.raises(ValueError, match="setup=3 must be a function"):
+        LambdaCallback(setup=3)

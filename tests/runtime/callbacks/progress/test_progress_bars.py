@@ -383,6 +383,12 @@ def test_what_is_tied_to_tqdm_is_refused():
 
 
 @pytest.mark.parametrize("bar", BARS)
+def test_a_rate_that_is_no_number_is_refused(bar):
+    with pytest.raises(MisconfigurationError, match="refresh_rate='often'"):
+        bar(refresh_rate="often")
+
+
+@pytest.mark.parametrize("bar", BARS)
 def test_a_disabled_bar_shows_nothing(fit, bar, capsys):
     for made in (bar(refresh_rate=0), bar()):
         made.disable()
