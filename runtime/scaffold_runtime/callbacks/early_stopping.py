@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from enum import Enum
+from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from scaffold_runtime.callback import Callback
-from scaffold_runtime.errors import MisconfigurationError, UserError
+from scaffold_runtime.errors import UserError
 from scaffold_runtime.launch import log, rank_zero_warn
 
 if TYPE_CHECKING:
@@ -83,10 +84,13 @@ class EarlyStopping(Callback):
         check_on_train_epoch_end: bool | None = None,
         log_rank_zero_only: bool = False,
     ) -> None:
-        if mode not in self.mode_dict:
-            raise MisconfigurationError(
-                f"EarlyStopping: mode={mode!r}, not 'min' or 'max'."
-            )
+        self._refuse_unless_one_of("min", "max", mode=mode)
+        limits = {
+            "stopping_threshold": stopping_threshold,
+            "divergence_threshold": divergence_threshold,
+        }
+        self._refuse_unless((Real, Tensor), "a number", **limits)
+        self._refuse_unless(Real, "a number", min_delta=min_delta, patience=patience)
         self.monitor, self.mode, self.strict = monitor, mode, strict
         self.min_delta = min_delta if mode == "max" else -min_delta
         self.patience, self.verbose = patience, verbose
@@ -137,9 +141,13 @@ class EarlyStopping(Callback):
         if not self._check_on_train_epoch_end:
             self._run_early_stopping_check(trainer)
 
+    def _should_skip_check(self, trainer: Trainer) -> bool:
+        """No check outside fit, or in the sanity check."""
+        return trainer.state.fn != "fit" or trainer.sanity_checking
+
     def _run_early_stopping_check(self, trainer: Trainer) -> None:
         """Stop the run on every rank if the metric on any rank says so."""
-        if trainer.state.fn != "fit" or trainer.sanity_checking or trainer.fast_dev_run:
+        if self._should_skip_check(trainer) or trainer.fast_dev_run:
             return
         metric = trainer.callback_metrics.get(self.monitor)
         if metric is None:

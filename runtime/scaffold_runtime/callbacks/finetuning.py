@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -10,7 +11,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
 from scaffold_runtime.callback import Callback
-from scaffold_runtime.errors import MisconfigurationError
 from scaffold_runtime.launch import rank_zero_info, rank_zero_warn
 
 if TYPE_CHECKING:
@@ -215,6 +215,8 @@ class BackboneFinetuning(BaseFinetuning):
         rounding: int = 12,
     ) -> None:
         super().__init__()
+        first = unfreeze_backbone_at_epoch
+        self._refuse_unless(Real, "a number", unfreeze_backbone_at_epoch=first)
         self.unfreeze_backbone_at_epoch = unfreeze_backbone_at_epoch
         self.lambda_func, self.should_align = lambda_func, should_align
         self.backbone_initial_ratio_lr = backbone_initial_ratio_lr
@@ -233,17 +235,11 @@ class BackboneFinetuning(BaseFinetuning):
         self.previous_backbone_lr = state_dict["previous_backbone_lr"]
         super().load_state_dict(state_dict)
 
-    def setup(self, trainer: Trainer, pl_module: Module, stage: str) -> None:
-        """Freeze the backbone."""
-        if not isinstance(getattr(pl_module, "backbone", None), nn.Module):
-            raise MisconfigurationError(
-                f"BackboneFinetuning: {type(pl_module).__name__} has no `backbone`; set"
-                " self.backbone to the module that is to be frozen at first."
-            )
-        super().setup(trainer, pl_module, stage)
-
     def freeze_before_training(self, pl_module: Module) -> None:
         """Freeze the backbone."""
+        backbone = getattr(pl_module, "backbone", None)
+        rule = f"{type(pl_module).__name__} has no module `backbone` to freeze at first"
+        self._refuse_if(not isinstance(backbone, nn.Module), rule)
         self.freeze(pl_module.backbone)
 
     def finetune_function(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from scaffold_runtime.callback import Callback
-from scaffold_runtime.errors import MisconfigurationError
+from scaffold_runtime.errors import WrongTypeError
 
 if TYPE_CHECKING:
     from scaffold_runtime import Module, Trainer
@@ -25,16 +25,13 @@ class GradientAccumulationScheduler(Callback):
 
     def __init__(self, scheduling: dict[int, int]) -> None:
         if not isinstance(scheduling, dict) or not scheduling:
-            raise MisconfigurationError(
+            raise WrongTypeError(
                 "GradientAccumulationScheduler needs a schedule such as {0: 1, 4: 2}."
             )
         for epoch, batches in scheduling.items():
-            whole = isinstance(epoch, int) and isinstance(batches, int)
-            if not whole or epoch < 0 or batches < 1:
-                raise MisconfigurationError(
-                    f"GradientAccumulationScheduler: {epoch!r}: {batches!r} is no epoch"
-                    " from 0 with a number of batches from 1."
-                )
+            self._refuse_unless(int, "a whole number", epoch=epoch, batches=batches)
+            self._refuse_unless_count(0, epoch=epoch)
+            self._refuse_unless_count(1, batches=batches)
         self.scheduling = {0: 1, **scheduling}
         self.epochs = sorted(self.scheduling)
         self._sets = False
@@ -51,16 +48,10 @@ class GradientAccumulationScheduler(Callback):
         """Refuse what cannot work together; set the number that a module may ask for."""
         if stage != "fit":
             return
-        if not pl_module.automatic_optimization:
-            raise MisconfigurationError(
-                "GradientAccumulationScheduler works with automatic optimization only:"
-                " leave it out, and accumulate in training_step."
-            )
-        if trainer.accumulate_grad_batches != 1:
-            raise MisconfigurationError(
-                "accumulate_grad_batches of the Trainer and GradientAccumulationScheduler"
-                " exclude one another: leave one out."
-            )
+        manual = not pl_module.automatic_optimization
+        self._refuse_if(manual, "accumulate in training_step, in manual optimization")
+        both = trainer.accumulate_grad_batches != 1
+        self._refuse_if(both, "leave accumulate_grad_batches of the Trainer out")
         self._sets = True
         trainer.accumulate_grad_batches = self.get_accumulate_grad_batches(0)
 

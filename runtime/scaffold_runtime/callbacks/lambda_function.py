@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from scaffold_runtime.callback import Callback
-from scaffold_runtime.errors import MisconfigurationError
+from scaffold_runtime.errors import WrongTypeError
 
 
 class LambdaCallback(Callback):
@@ -16,15 +16,16 @@ class LambdaCallback(Callback):
         hooks: functions by the name of a `Callback` hook, with that hook's arguments.
 
     Raises:
-        MisconfigurationError: there is no hook of a name.
+        WrongTypeError: there is no hook of a name.
     """
 
     def __init__(self, **hooks: Callable[..., Any] | None) -> None:
         for name, function in hooks.items():
             named_as_one = name.startswith("on_") or name in ("setup", "teardown")
             if not (named_as_one and hasattr(Callback, name)):
-                raise MisconfigurationError(
+                raise WrongTypeError(
                     f"LambdaCallback({name}=...): Callback has no hook of this name."
                 )
+            self._refuse_unless(Callable, "a function", **{name: function})
             if function is not None:
                 setattr(self, name, function)

@@ -44,11 +44,8 @@ class LearningRateMonitor(Callback):
         log_momentum: bool = False,
         log_weight_decay: bool = False,
     ) -> None:
-        if logging_interval not in (None, "step", "epoch"):
-            raise MisconfigurationError(
-                f"LearningRateMonitor(logging_interval={logging_interval!r}): use 'step',"
-                " 'epoch' or None."
-            )
+        choices = ("step", "epoch", None)
+        self._refuse_unless_one_of(*choices, logging_interval=logging_interval)
         self.logging_interval = logging_interval
         self.log_momentum, self.log_weight_decay = log_momentum, log_weight_decay
         self.lrs: dict[str, list[float]] = {}
@@ -57,11 +54,7 @@ class LearningRateMonitor(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: Module) -> None:
         """Find the names."""
-        if not trainer.loggers:
-            raise MisconfigurationError(
-                "LearningRateMonitor needs a logger: leave the callback out, or do not"
-                " set logger=False."
-            )
+        self._refuse_if(not trainer.loggers, "no logger: leave logger=False out")
         defaults = [optimizer.defaults.keys() for optimizer in trainer.optimizers]
         if self.log_momentum and not all({"momentum", "betas"} & d for d in defaults):
             rank_zero_warn(
@@ -118,14 +111,12 @@ Named = tuple[Optimizer, str | None, list[str]]
 
 def _named_optimizers(trainer: Trainer) -> Iterator[Named]:
     """Each optimizer with its scheduler's interval (None without) and group names."""
-    found: list[tuple[Optimizer, str | None, str | None]] = [
-        (config.scheduler.optimizer, config.interval, config.name)
-        for config in trainer.lr_scheduler_configs
-    ]
-    seen = {id(optimizer) for optimizer, _, _ in found}
-    found += [(o, None, None) for o in trainer.optimizers if id(o) not in seen]
+    configs = trainer.lr_scheduler_configs
+    scheduled = [(own.scheduler.optimizer, own.interval, own.name) for own in configs]
+    seen = {id(optimizer) for optimizer, _, _ in scheduled}
+    others = [(o, None, None) for o in trainer.optimizers if id(o) not in seen]
     counts: Counter[type[Optimizer]] = Counter()
-    for optimizer, interval, name in found:
+    for optimizer, interval, name in [*scheduled, *others]:
         kind = type(optimizer)
         counts[kind] += name is None
         base = name or f"lr-{kind.__name__}"

@@ -9,7 +9,8 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -38,28 +39,7 @@ RECORD = (
     *("_waits_for_validation", "_validated"),
 )
 Metrics = dict[str, Tensor]
-Save = Callable[["ModelCheckpoint", "Trainer", Metrics], None]
-PLACEHOLDER = re.compile(r"\{([^{}:]*)(:[^{}]*)?\}")
-
-
-def _undone_if_unwritten(save: Save) -> Save:
-    """A save that fails, on a full disk say, leaves record and former files as they were.
-
-    Training goes on and tries again, unless no checkpoint of the run stands yet.
-    """
-
-    @functools.wraps(save)
-    def attempt(self: ModelCheckpoint, trainer: Trainer, candidates: Metrics) -> None:
-        record = self.state_dict()
-        try:
-            save(self, trainer, candidates)
-        except CheckpointError as error:
-            if not record["_last_checkpoint_saved"]:
-                raise
-            vars(self).update(record)
-            rank_zero_warn(f"{error} Training goes on; the next save tries again.")
-
-    return attempt
+PLACEHOLDER = re.compile(r"\{([^{}:]+)(:[^{}]*)?\}")
 
 
 class ModelCheckpoint(Checkpoint):
@@ -128,7 +108,13 @@ class ModelCheckpoint(Checkpoint):
         enable_version_counter: bool = True,
         save_async: bool = False,
     ) -> None:
-        self.dirpath = _absolute(dirpath)
+        self._refuse_unless((str, os.PathLike), "a path", dirpath=dirpath)
+        self._refuse_unless(str, "text", filename=filename, monitor=monitor)
+        remote = "only local folders are supported; copy checkpoints there afterwards"
+        self._refuse_if("://" in str(dirpath), f"dirpath={dirpath!r}: {remote}")
+        self.dirpath: str | None = None
+        if dirpath is not None:
+            self.dirpath = os.path.realpath(os.path.expanduser(dirpath))
         self.filename, self.auto_insert_metric_name = filename, auto_insert_metric_name
         self.monitor, self.mode, self.verbose = monitor, mode, verbose
         self.save_last, self.save_top_k = save_last, save_top_k
@@ -155,26 +141,23 @@ class ModelCheckpoint(Checkpoint):
 
     def _refuse_contradictions(self) -> None:
         """Raise where the arguments cannot mean anything."""
-        steps, epochs, mode = self._every_n_train_steps, self._every_n_epochs, self.mode
-        k, timed = self.save_top_k, self._train_time_interval is not None
-        for broken, rule in (
-            (steps < 0, f"every_n_train_steps={steps} must be from 1, or 0 for never"),
-            (epochs < 0, f"every_n_epochs={epochs} must be from 1, or 0 for never"),
-            (
-                (steps > 0) + (epochs > 0) + timed > 1,
-                "every_n_train_steps, every_n_epochs and train_time_interval"
-                " exclude one another: use a callback for each",
-            ),
-            (mode not in ("min", "max"), f"mode={mode!r}, not 'min' or 'max'"),
-            (k < -1, f"save_top_k={k} must be how many to keep, or -1 for all"),
-            (k > 1 and not self.monitor, f"save_top_k={k} needs monitor="),
-            (
-                self.save_async and self.save_last == "link",
-                "save_async=True cannot link to what is not written: use save_last=True",
-            ),
-        ):
-            if broken:
-                raise MisconfigurationError(f"ModelCheckpoint: {rule}.")
+        steps, epochs = self._every_n_train_steps, self._every_n_epochs
+        interval, k = self._train_time_interval, self.save_top_k
+        self._refuse_unless(timedelta, "a timedelta", train_time_interval=interval)
+        self._refuse_unless_count(0, every_n_train_steps=steps, every_n_epochs=epochs)
+        self._refuse_unless_count(-1, save_top_k=k)
+        stray = set("{}") & set(PLACEHOLDER.sub("", self.filename or ""))
+        several = (steps > 0) + (epochs > 0) + (interval is not None) > 1
+        linked = self.save_async and self.save_last == "link"
+        self._refuse_if(stray, f"filename={self.filename!r} has a brace without a name")
+        self._refuse_unless_one_of("min", "max", mode=self.mode)
+        self._refuse_if(k > 1 and not self.monitor, f"save_top_k={k} needs monitor=")
+        self._refuse_if(linked, "save_async=True cannot link: use save_last=True")
+        self._refuse_if(
+            several,
+            "every_n_train_steps, every_n_epochs and train_time_interval exclude one"
+            " another: use a callback for each",
+        )
 
     @property
     def state_key(self) -> str:
@@ -233,11 +216,9 @@ class ModelCheckpoint(Checkpoint):
         """Save by steps or time, or let it wait for the validation that follows."""
         if self._writer is not None:
             self._writer.check()
-        every, interval = self._every_n_train_steps, self._train_time_interval
+        every = self._every_n_train_steps
         by_steps = every and trainer.global_step % every == 0
-        if not by_steps and (
-            interval is None or not self._time_is_up(trainer, interval)
-        ):
+        if not by_steps and not self._time_is_up(trainer):
             return
         candidates = self._monitor_candidates(trainer)
         ready = self.monitor in candidates and not trainer.validation_due
@@ -246,18 +227,21 @@ class ModelCheckpoint(Checkpoint):
         else:
             self._save_now(trainer, candidates)
 
-    def _time_is_up(self, trainer: Trainer, interval: timedelta) -> bool:
+    def _time_is_up(self, trainer: Trainer) -> bool:
         """Whether the interval is over by rank 0's clock; if so, it begins anew."""
-        elapsed = time.monotonic() - self._last_time_saved
-        is_up: bool = trainer.engine.broadcast(elapsed >= interval.total_seconds())
+        interval, now = self._train_time_interval, time.monotonic()
+        if interval is None:
+            return False
+        over = now - self._last_time_saved >= interval.total_seconds()
+        is_up: bool = trainer.engine.broadcast(over)
         if is_up:
-            self._last_time_saved = time.monotonic()
+            self._last_time_saved = now
         return is_up
 
     def _save_now(self, trainer: Trainer, candidates: Metrics) -> None:
         """Save if it is among the best, and `last`, unless there is a reason not to."""
-        if not self._should_skip_saving(trainer):
-            self._save_top_k_checkpoint(trainer, candidates)
+        if not self._should_skip_saving_checkpoint(trainer):
+            self._save_topk_checkpoint(trainer, candidates)
             self._save_last_checkpoint(trainer, candidates)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Module) -> None:
@@ -276,11 +260,11 @@ class ModelCheckpoint(Checkpoint):
 
     def _save_by_epoch(self, trainer: Trainer) -> None:
         """Save in every n-th epoch, and `last` after any save of this step."""
-        if self._should_skip_saving(trainer):
+        if self._should_skip_saving_checkpoint(trainer):
             return
         candidates, every = self._monitor_candidates(trainer), self._every_n_epochs
         if every and (trainer.current_epoch + 1) % every == 0:
-            self._save_top_k_checkpoint(trainer, candidates)
+            self._save_topk_checkpoint(trainer, candidates)
         saved_now = self._last_global_step_saved == trainer.global_step
         if saved_now or (self.save_last == "link" and self._last_checkpoint_saved):
             self._save_last_checkpoint(trainer, candidates)
@@ -309,8 +293,8 @@ class ModelCheckpoint(Checkpoint):
             self.finish_writing()
         except CheckpointError as error:
             rank_zero_warn(str(error))
-        sound = not isinstance(exception, NonFiniteError)
-        if sound and self.save_on_exception and not self._should_skip_saving(trainer):
+        wanted = self.save_on_exception and not isinstance(exception, NonFiniteError)
+        if wanted and not self._should_skip_saving_checkpoint(trainer):
             candidates = self._monitor_candidates(trainer)
             filepath = self.format_checkpoint_name(candidates)
             self._save_checkpoint(trainer, filepath)
@@ -332,7 +316,7 @@ class ModelCheckpoint(Checkpoint):
         self.finish_writing()
         return path
 
-    def _should_skip_saving(self, trainer: Trainer) -> bool:
+    def _should_skip_saving_checkpoint(self, trainer: Trainer) -> bool:
         """No save in a trial run, outside fit, or twice for one step."""
         return (
             bool(trainer.fast_dev_run)
@@ -351,29 +335,50 @@ class ModelCheckpoint(Checkpoint):
     def _monitor_candidates(self, trainer: Trainer) -> Metrics:
         """Copies of all metrics on the CPU, with `epoch` and `step` as integers."""
         counts = {"epoch": trainer.current_epoch, "step": trainer.global_step}
-        found = {**counts, **trainer.callback_metrics}
-        copies = {
-            n: torch.as_tensor(v).detach().cpu().clone() for n, v in found.items()
-        }
-        return {**copies, **{name: copies[name].int() for name in counts}}
+        found: dict[str, Any] = {**counts, **trainer.callback_metrics}
+        for name, value in found.items():
+            copied = torch.as_tensor(value).detach().cpu().clone()
+            found[name] = copied.int() if name in counts else copied
+        return found
 
-    @_undone_if_unwritten
-    def _save_top_k_checkpoint(self, trainer: Trainer, candidates: Metrics) -> None:
+    @contextmanager
+    def _undone_if_unwritten(self) -> Iterator[None]:
+        """A save that fails, on a full disk say, leaves record and files as they were.
+
+        Training goes on and tries again, unless no checkpoint of the run stands yet.
+        """
+        record = self.state_dict()
+        try:
+            yield
+        except CheckpointError as error:
+            if not record["_last_checkpoint_saved"]:
+                raise
+            vars(self).update(record)
+            rank_zero_warn(f"{error} Training goes on; the next save tries again.")
+
+    def _save_topk_checkpoint(self, trainer: Trainer, candidates: Metrics) -> None:
         """Save if it is among the best, and delete the one it replaces."""
         if self.save_top_k == 0:
             return
         if self.monitor is None:
-            replaced = self.best_model_path
-            path = self.best_model_path = self._free_path(trainer, candidates, replaced)
-            self._save_checkpoint(trainer, path)
-            if self.save_top_k == 1:
-                self._remove_replaced(trainer, replaced, path)
+            with self._undone_if_unwritten():
+                self._save_newest(trainer, candidates)
         elif self.monitor not in candidates:
             self._report_missing_metric(candidates)
         elif self.check_monitor_top_k(trainer, candidates[self.monitor]):
-            self._save_among_best(trainer, candidates)
+            with self._undone_if_unwritten():
+                current = candidates[self.monitor]
+                self._update_best_and_save(current, trainer, candidates)
         elif self.verbose:
             self._say(trainer, candidates[self.monitor], "is not among the best")
+
+    def _save_newest(self, trainer: Trainer, candidates: Metrics) -> None:
+        """Save; with `save_top_k=1` the file of before goes."""
+        replaced = self.best_model_path
+        path = self.best_model_path = self._free_path(trainer, candidates, replaced)
+        self._save_checkpoint(trainer, path)
+        if self.save_top_k == 1:
+            self._remove_replaced(trainer, replaced, path)
 
     def _say(self, trainer: Trainer, score: Tensor, what: str) -> None:
         when = f"Epoch {trainer.current_epoch}, step {trainer.global_step}"
@@ -401,14 +406,15 @@ class ModelCheckpoint(Checkpoint):
         better = current < worst if self.mode == "min" else current > worst
         return bool(trainer.engine.agree(bool(better)))
 
-    def _save_among_best(self, trainer: Trainer, candidates: Metrics) -> None:
+    def _update_best_and_save(
+        self, current: Tensor, trainer: Trainer, candidates: Metrics
+    ) -> None:
         """Save, rank the file among those that are kept, delete the one that falls out."""
-        assert self.monitor is not None
-        kept, score, replaced = self.best_k_models, candidates[self.monitor], ""
+        kept, replaced = self.best_k_models, ""
         if len(kept) == self.save_top_k:
             replaced = self.kth_best_model_path
             del kept[replaced]
-        score = self._worst if score.isnan() else score
+        score = self._worst if current.isnan() else current
         filepath = self._free_path(trainer, candidates, replaced)
         kept[filepath] = self.current_score = score
         best, worst = (min, max) if self.mode == "min" else (max, min)
@@ -423,19 +429,20 @@ class ModelCheckpoint(Checkpoint):
         self._save_checkpoint(trainer, filepath)
         self._remove_replaced(trainer, replaced, filepath)
 
-    @_undone_if_unwritten
     def _save_last_checkpoint(self, trainer: Trainer, candidates: Metrics) -> None:
         """Write or link `last`; the former one goes."""
         if not self.save_last:
             return
-        former, newest = self.last_model_path, self._last_checkpoint_saved
-        path = self._free_path(trainer, candidates, former, self.CHECKPOINT_NAME_LAST)
-        self.last_model_path = path
-        if self.save_last == "link" and newest and self.save_top_k != 0:
-            self._link_checkpoint(trainer, newest, path)
-        else:
-            self._save_checkpoint(trainer, path)
-        self._remove_replaced(trainer, former, path)
+        with self._undone_if_unwritten():
+            former, newest = self.last_model_path, self._last_checkpoint_saved
+            name = self.CHECKPOINT_NAME_LAST
+            path = self._free_path(trainer, candidates, former, name)
+            self.last_model_path, self._owes_last = path, False
+            if self.save_last == "link" and newest and self.save_top_k != 0:
+                self._link_checkpoint(trainer, newest, path)
+            else:
+                self._save_checkpoint(trainer, path)
+            self._remove_replaced(trainer, former, path)
 
     def _save_checkpoint(self, trainer: Trainer, filepath: str) -> None:
         """Write the file and tell the loggers."""
@@ -456,8 +463,7 @@ class ModelCheckpoint(Checkpoint):
             try:
                 os.symlink(target, linkpath)
             except OSError:  # Windows lets only privileged users make links
-                copy = shutil.copytree if os.path.isdir(filepath) else shutil.copy
-                copy(filepath, linkpath)
+                shutil.copy(filepath, linkpath)
         trainer.engine.barrier("link_checkpoint")
 
     def _free_path(
@@ -489,7 +495,13 @@ class ModelCheckpoint(Checkpoint):
 
         def fill_in(match: re.Match[str]) -> str:
             name, spec = match[1], (match[2] or ":")[1:]
-            value = format(torch.as_tensor(metrics.get(name, 0)).item(), spec)
+            number = torch.as_tensor(metrics.get(name, 0)).item()
+            try:
+                value = format(number, spec)
+            except ValueError as error:
+                raise MisconfigurationError(
+                    f"{type(self).__name__}: {match[0]} in {template!r}: {error}."
+                ) from error
             equals = self.CHECKPOINT_EQUALS_CHAR
             return f"{name}{equals}{value}" if self.auto_insert_metric_name else value
 
@@ -512,8 +524,13 @@ class ModelCheckpoint(Checkpoint):
         path = Path(previous).absolute()
         resumed = trainer.ckpt_path and Path(trainer.ckpt_path).absolute() == path
         inside = Path(self.dirpath or "").absolute() in path.parents
-        if inside and not resumed and trainer.is_global_zero:
-            delete = functools.partial(_delete, previous)
+        if inside and not resumed:
+            self._remove_checkpoint(trainer, previous)
+
+    def _remove_checkpoint(self, trainer: Trainer, filepath: str) -> None:
+        """Delete it on rank 0, after what is still to be written in the background."""
+        if trainer.is_global_zero:
+            delete = functools.partial(_delete, filepath)
             self._writer.submit(delete) if self._writer else delete()
 
     def to_yaml(self, filepath: str | Path | None = None) -> None:
@@ -523,21 +540,6 @@ class ModelCheckpoint(Checkpoint):
         path = Path(filepath or os.path.join(self.dirpath or "", "best_k_models.yaml"))
         scores = {name: score.item() for name, score in self.best_k_models.items()}
         path.write_text(yaml.safe_dump(scores), encoding="utf-8")
-
-
-def _absolute(dirpath: str | Path | None) -> str | None:
-    """The folder as an absolute path with links followed.
-
-    Raises:
-        MisconfigurationError: it is the address of a remote store.
-    """
-    path = os.path.expanduser(dirpath or "")
-    if "://" in path:
-        raise MisconfigurationError(
-            f"ModelCheckpoint(dirpath={path!r}): only local folders are supported; mount"
-            " the remote one, or copy checkpoints afterwards."
-        )
-    return os.path.realpath(path) if path else None
 
 
 def _delete(path: str) -> None:

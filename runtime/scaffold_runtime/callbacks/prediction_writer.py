@@ -9,7 +9,6 @@ from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
 from scaffold_runtime.callback import Callback
-from scaffold_runtime.errors import MisconfigurationError
 
 if TYPE_CHECKING:
     from scaffold_runtime import Module, Trainer
@@ -31,11 +30,8 @@ class BasePredictionWriter(Callback):
     """
 
     def __init__(self, write_interval: Interval = "batch") -> None:
-        if write_interval not in get_args(Interval):
-            raise MisconfigurationError(
-                f"{type(self).__name__}(write_interval={write_interval!r}): use one of"
-                f" {', '.join(get_args(Interval))}."
-            )
+        choices = get_args(Interval)
+        self._refuse_unless_one_of(*choices, write_interval=write_interval)
         self.interval = write_interval
 
     def write_on_batch_end(

@@ -41,6 +41,7 @@ class ThroughputMonitor(Callback):
         separator: str = "/",
         available_flops: float | None = None,
     ) -> None:
+        self._refuse_unless_count(1, window_size=window_size)
         self.batch_size_fn, self.length_fn = batch_size_fn, length_fn
         self.window_size, self.separator = window_size, separator
         self.available_flops = available_flops
@@ -86,10 +87,10 @@ class ThroughputMonitor(Callback):
         if stage not in self._readings:
             return
         last, training = self._readings[stage][-1], stage == "train"
-        steps = trainer.progress.batches_that_stepped
-        x = steps if training else int(last["batches"]) + 1
-        every = trainer.log_every_n_steps if trainer.is_stepping or not training else 0
-        due = every > 0 and (x + training) % every == 0
+        x, every = int(last["batches"]) + 1, trainer.log_every_n_steps
+        due = every > 0 and x % every == 0
+        if training:
+            due = trainer.is_stepping and trainer.logs_step
         if due and engine.device.type == "cuda":
             torch.cuda.synchronize(engine.device)
         with torch.no_grad():

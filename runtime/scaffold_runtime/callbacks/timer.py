@@ -39,10 +39,7 @@ class Timer(Callback):
         interval: str = "step",
         verbose: bool = True,
     ) -> None:
-        if interval not in ("step", "epoch"):
-            raise MisconfigurationError(
-                f"Timer: interval={interval!r}, not 'step' or 'epoch'."
-            )
+        self._refuse_unless_one_of("step", "epoch", interval=interval)
         self._duration = None if duration is None else in_seconds(duration)
         self._interval, self._verbose = interval, verbose
         self._start_time: dict[str, float] = {}
@@ -59,8 +56,7 @@ class Timer(Callback):
 
     def _times(self, stage: str) -> tuple[float | None, float | None]:
         """When a stage began and ended."""
-        if stage not in STAGES:
-            raise MisconfigurationError(f"{stage!r} is no stage: use one of {STAGES}.")
+        self._refuse_unless_one_of(*STAGES, stage=stage)
         return self._start_time.get(stage), self._end_time.get(stage)
 
     def time_elapsed(self, stage: str = "train") -> float:

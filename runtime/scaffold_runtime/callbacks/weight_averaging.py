@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,7 +11,6 @@ from torch import Tensor
 from torch.optim.swa_utils import get_ema_avg_fn, get_swa_avg_fn
 
 from scaffold_runtime.callback import Callback
-from scaffold_runtime.errors import MisconfigurationError
 from scaffold_runtime.launch import rank_zero_warn
 
 if TYPE_CHECKING:
@@ -44,10 +44,8 @@ class WeightAveraging(Callback):
         avg_fn: AverageFunction | None = None,
         multi_avg_fn: MultiAverageFunction | None = None,
     ) -> None:
-        if avg_fn is not None and multi_avg_fn is not None:
-            raise MisconfigurationError(
-                f"{type(self).__name__} takes avg_fn or multi_avg_fn, not both."
-            )
+        both = avg_fn is not None and multi_avg_fn is not None
+        self._refuse_if(both, "give avg_fn or multi_avg_fn, not both")
         self._device, self._use_buffers = device, use_buffers
         self._avg_fn, self._multi_avg_fn = avg_fn or get_swa_avg_fn(), multi_avg_fn
         self._averages: dict[str, Tensor] | None = None
@@ -89,11 +87,8 @@ class WeightAveraging(Callback):
         from torch.distributed.tensor import DTensor
 
         tensors = _parameters_and_buffers(pl_module)
-        if any(isinstance(tensor, DTensor) for tensor in tensors.values()):
-            raise MisconfigurationError(
-                f"{type(self).__name__} does not work on the sharded parameters of FSDP:"
-                " use strategy='ddp', or leave the callback out."
-            )
+        sharded = any(isinstance(tensor, DTensor) for tensor in tensors.values())
+        self._refuse_if(sharded, "parameters are sharded (FSDP): use strategy='ddp'")
         loaded = self._averages or {}
         starts = {name: loaded.get(name, tensor) for name, tensor in tensors.items()}
         self._averages = {
@@ -226,8 +221,9 @@ class EMAWeightAveraging(WeightAveraging):
         update_starting_at_step: int | None = None,
         update_starting_at_epoch: int | None = None,
     ) -> None:
-        if not 0.0 <= decay <= 1.0:
-            raise MisconfigurationError(f"decay={decay!r} must be from 0.0 to 1.0.")
+        wrong = not isinstance(decay, Real) or not 0.0 <= decay <= 1.0
+        self._refuse_if(wrong, f"decay={decay!r} must be from 0.0 to 1.0")
+        self._refuse_unless_count(0, update_every_n_steps=update_every_n_steps)
         super().__init__(device, use_buffers, avg_fn=get_ema_avg_fn(decay))
         self.decay, self.update_every_n_steps = decay, update_every_n_steps
         self.update_starting_at_step = update_starting_at_step

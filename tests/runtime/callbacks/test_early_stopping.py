@@ -165,6 +165,28 @@ def test_a_mode_that_is_none_is_refused():
         EarlyStopping("x", mode="up")
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"patience": "3"},
+        {"min_delta": "0.1"},
+        {"stopping_threshold": "0.5"},
+        {"divergence_threshold": "9"},
+    ],
+    ids=str,
+)
+def test_a_text_in_the_place_of_a_number_is_refused(option):
+    (name,) = option
+    with pytest.raises(MisconfigurationError, match=f"EarlyStopping: {name}='"):
+        EarlyStopping("val_loss", **option)
+
+
+def test_any_kind_of_number_will_do():
+    EarlyStopping(
+        "x", min_delta=0, patience=math.inf, stopping_threshold=torch.ones(())
+    )
+
+
 def test_both_stop_together_with_should_stop_of_others(net, make_trainer):
     """Another callback's request is not taken back."""
 
@@ -200,6 +222,16 @@ def test_a_subclass_may_check_at_another_time(net, make_trainer):
     trainer = make_trainer(AtValidation("val_loss", patience=1), max_epochs=5)
     trainer.fit(net(values=[1.0, 2.0, 3.0, 4.0, 5.0]))
     assert trainer.current_epoch == 2
+
+
+def test_a_subclass_may_override_when_no_check_is_made(net, make_trainer):
+    class AfterWarmUp(EarlyStopping):
+        def _should_skip_check(self, trainer):
+            return trainer.current_epoch < 3 or super()._should_skip_check(trainer)
+
+    trainer = make_trainer(AfterWarmUp("val_loss", patience=1), max_epochs=6)
+    trainer.fit(net(values=[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]))
+    assert trainer.current_epoch == 5
 
 
 def test_a_state_that_is_not_whole_is_refused():

@@ -125,3 +125,8 @@ def test_parameters_that_the_optimizer_has_are_passed_over():
         BaseFinetuning.unfreeze_and_add_param_group(model, optimizer)
     assert [group["lr"] for group in optimizer.param_groups] == [1.0, 0.1]
     assert optimizer.param_groups[1]["params"] == [model.bias]
+
+
+def test_an_epoch_that_is_no_number_is_refused():
+    with pytest.raises(ValueError, match="unfreeze_backbone_at_epoch='2'"):
+        BackboneFinetuning(unfreeze_backbone_at_epoch="2")

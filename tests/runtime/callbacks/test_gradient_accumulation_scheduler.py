@@ -36,6 +36,11 @@ def test_what_cannot_be_is_refused(schedule):
         GradientAccumulationScheduler(schedule)
 
 
+def test_no_schedule_is_a_type_error_as_in_lightning():
+    with pytest.raises(TypeError, match="needs a schedule"):
+        GradientAccumulationScheduler({})
+
+
 def test_a_trainer_that_accumulates_by_itself_is_refused(net, make_trainer):
     trainer = make_trainer(
         GradientAccumulationScheduler({0: 2}), max_epochs=1, accumulate_grad_batches=2

@@ -19,5 +19,10 @@ def test_calls_functions_with_the_hooks_arguments(net, make_trainer):
 
 @pytest.mark.parametrize("name", ["on_train_bach_end", "state_dict"])
 def test_an_unknown_hook_is_refused(name):
-    with pytest.raises((TypeError, ValueError), match=name):
+    with pytest.raises(TypeError, match=name):
         LambdaCallback(**{name: print})
+
+
+def test_what_is_no_function_is_refused():
+    with pytest.raises(ValueError, match="setup=3 must be a function"):
+        LambdaCallback(setup=3)

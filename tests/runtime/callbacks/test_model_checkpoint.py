@@ -521,11 +521,78 @@ def test_it_runs_after_all_other_callbacks(make_trainer):
             "exclude one another",
         ),
         ({"dirpath": "s3://bucket/run"}, "only local folders"),
+        ({"every_n_epochs": "2"}, "every_n_epochs='2' must be a whole number"),
+        (
+            {"every_n_train_steps": 2.5},
+            "every_n_train_steps=2.5 must be a whole number",
+        ),
+        ({"save_top_k": None}, "save_top_k=None must be a whole number"),
+        ({"train_time_interval": 60}, "train_time_interval=60 must be a timedelta"),
+        ({"dirpath": 3}, "dirpath=3 must be a path"),
+        ({"filename": 3}, "filename=3 must be text"),
+        ({"monitor": ["val_loss"]}, "monitor=['val_loss'] must be text"),
+        ({"mode": ["min"]}, "mode=['min']"),
+        ({"filename": "{epoch"}, "'{epoch' has a brace without a name"),
+        ({"filename": "{}"}, "'{}' has a brace without a name"),
     ],
 )
 def test_contradictions_are_refused(options, message):
     with pytest.raises(MisconfigurationError, match=re.escape(message)):
         ModelCheckpoint(**options)
+
+
+def test_a_format_that_does_not_fit_its_value_is_one_sentence():
+    callback = ModelCheckpoint(filename="{val_loss:02d}")
+    with pytest.raises(
+        MisconfigurationError, match=r"^ModelCheckpoint: \{val_loss:02d"
+    ):
+        callback.format_checkpoint_name({"val_loss": torch.tensor(0.5)})
+
+
+def test_whole_floats_count_as_in_lightning(net, make_trainer, tmp_path):
+    callback = ModelCheckpoint(tmp_path, every_n_train_steps=2e0, save_top_k=-1)
+    make_trainer(callback, max_epochs=1).fit(net())
+    assert names(tmp_path) == {"epoch=0-step=2.ckpt", "epoch=0-step=4.ckpt"}
+
+
+# --- as in Lightning --------------------------------------------------------------------
+
+
+def test_an_empty_dirpath_is_the_working_folder(
+    net, make_trainer, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    make_trainer(ModelCheckpoint("", filename="{epoch}"), max_epochs=1).fit(net())
+    assert (tmp_path / "epoch=0.ckpt").exists()
+
+
+def test_a_link_is_not_made_anew_at_the_end(net, make_trainer, tmp_path):
+    callback = ModelCheckpoint(tmp_path, filename="{epoch}", save_last="link")
+    callback.CHECKPOINT_NAME_LAST = "last-{epoch}"
+    make_trainer(callback, max_epochs=2).fit(net())
+    assert names(tmp_path) == {"epoch=1.ckpt", "last-epoch=1.ckpt"}
+
+
+def test_a_subclass_may_override_how_it_saves_and_removes(net, make_trainer, tmp_path):
+    called = []
+
+    class Mine(ModelCheckpoint):
+        def _should_skip_saving_checkpoint(self, trainer):
+            return trainer.global_step < 8 or super()._should_skip_saving_checkpoint(
+                trainer
+            )
+
+        def _save_topk_checkpoint(self, trainer, candidates):
+            called.append("save")
+            super()._save_topk_checkpoint(trainer, candidates)
+
+        def _remove_checkpoint(self, trainer, filepath):
+            called.append(Path(filepath).name)
+            super()._remove_checkpoint(trainer, filepath)
+
+    make_trainer(Mine(tmp_path, filename="{epoch}"), max_epochs=3).fit(net())
+    assert called == ["save", "save", "epoch=1.ckpt"]
+    assert names(tmp_path) == {"epoch=2.ckpt"}
 
 
 def test_versions_may_start_at_0(net, make_trainer, tmp_path):

@@ -90,6 +90,28 @@ def test_validation_does_not_count_as_training(net, make_trainer, clock):
     assert rates.count(4.0) >= 3
 
 
+def test_the_step_that_ends_the_run_is_logged_as_other_values_are(
+    net, make_trainer, clock
+):
+    class Stop(L.Callback):
+        def on_train_batch_start(self, trainer, *_):
+            trainer.should_stop = trainer.global_step == 3
+
+    logger = Record()
+    monitor = ThroughputMonitor(batch_size)
+    trainer = make_trainer(
+        Stop(), monitor, logger=logger, log_every_n_steps=3, limit_val_batches=0
+    )
+    trainer.fit(net())
+    seen = [row.get("train/batches") for row in logger.rows.values()]
+    assert [batches for batches in seen if batches] == [3, 4]
+
+
+def test_a_window_that_cannot_be_is_refused():
+    with pytest.raises(L.MisconfigurationError, match="window_size='3'"):
+        ThroughputMonitor(batch_size, window_size="3")
+
+
 def test_other_stages(net, make_trainer, clock):
     logger = Record()
     trainer = make_trainer(

@@ -70,5 +70,5 @@ def test_every_stage_has_a_time_and_no_other_word(net, make_trainer):
     assert [Timer().time_elapsed(stage) for stage in stages] == [0.0] * 5
     assert list(Timer().state_dict()["time_elapsed"]) == stages
     for ask in (Timer().time_elapsed, Timer().start_time, Timer().end_time):
-        with pytest.raises(MisconfigurationError, match="'training' is no stage"):
+        with pytest.raises(MisconfigurationError, match="stage='training'"):
             ask("training")

@@ -225,3 +225,7 @@ def test_an_average_function_of_torch_takes_buffers_of_any_kind(make_trainer, ne
 def test_a_decay_out_of_range_is_refused():
     with pytest.raises(L.MisconfigurationError, match=r"decay=.* must be from"):
         EMAWeightAveraging(decay=2.0)
+    with pytest.raises(L.MisconfigurationError, match=r"decay='0.9' must be from"):
+        EMAWeightAveraging(decay="0.9")
+    with pytest.raises(L.MisconfigurationError, match="update_every_n_steps='2'"):
+        EMAWeightAveraging(update_every_n_steps="2")

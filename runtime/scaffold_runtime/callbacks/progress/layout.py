@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from textwrap import TextWrapper
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -86,17 +87,6 @@ def format_metrics(metrics: Mapping[str, Any], number_format: str = ".3g") -> li
     return [f"{name}={value}" for name, value in shown.items()]
 
 
-def fill(words: list[str], width: int, delimiter: str = GAP) -> list[str]:
-    """Lines of words that are at most `width` wide, but for a word that is wider."""
-    lines: list[str] = []
-    for word in words:
-        if lines and len(lines[-1]) + len(delimiter) + len(word) <= width:
-            lines[-1] += delimiter + word
-        else:
-            lines.append(word)
-    return lines
-
-
 class Layout(NamedTuple):
     """A task's progress, cut to a width.
 
@@ -141,7 +131,8 @@ def arrange(
         tail.pop()
     bar = _room_for_bar(task, tail, width)
     bar = min(bar, MAX_BAR_WIDTH) if bar >= MIN_BAR_WIDTH else 0
-    return Layout(task.description, bar, tail, fill(metrics, width, delimiter))
+    whole = TextWrapper(width, break_long_words=False, break_on_hyphens=False)
+    return Layout(task.description, bar, tail, whole.wrap(delimiter.join(metrics)))
 
 
 def _room_for_bar(task: Task, tail: list[tuple[str, str]], width: int) -> int:

@@ -111,7 +111,8 @@ class ProgressBar(Callback):
         Override it to show others; it runs only when the bar is drawn.
         """
         metrics = trainer.progress_bar_metrics
-        version = trainer.loggers[0].version if trainer.loggers else None
+        versions = list(dict.fromkeys(logger.version for logger in trainer.loggers))
+        version = versions[0] if len(versions) == 1 else "_".join(map(str, versions))
         if version in (None, ""):
             return dict(metrics)
         if "v_num" in metrics:

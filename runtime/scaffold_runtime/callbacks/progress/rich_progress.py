@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +86,7 @@ class RichProgressBar(ProgressBar):
         console_kwargs: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
+        self._refuse_unless(Real, "a number", refresh_rate=refresh_rate)
         self.refresh_rate, self.theme = refresh_rate, theme
         self._leave, self._console_kwargs = leave, console_kwargs or {}
         self._enabled, self._next_draw = True, 0.0
@@ -235,11 +237,9 @@ class TQDMProgressBar(RichProgressBar):
     def __init__(
         self, refresh_rate: int = 1, process_position: int = 0, leave: bool = False
     ) -> None:
-        if process_position:
-            raise MisconfigurationError(
-                f"TQDMProgressBar(process_position={process_position}): bars of several"
-                " processes in one terminal are not supported, leave it out."
-            )
+        rule = "process_position is not supported: one process draws in a terminal"
+        self._refuse_if(process_position, rule)
+        self._refuse_unless(Real, "a number", refresh_rate=refresh_rate)
         super().__init__(10 if refresh_rate else 0, leave)
         self.refresh_rate, self._stride = refresh_rate, refresh_rate or 1
 

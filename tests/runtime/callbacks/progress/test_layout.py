@@ -6,7 +6,6 @@ from scaffold_runtime.callbacks.progress.layout import (
     MIN_BAR_WIDTH,
     Task,
     arrange,
-    fill,
     format_seconds,
 )
 
@@ -98,5 +97,6 @@ def test_metrics_of_any_kind():
     ]
 
 
-def test_fill_breaks_between_words_only():
-    assert fill(["aaa", "bb", "cccccccc"], 7) == ["aaa  bb", "cccccccc"]
+def test_metrics_below_break_between_words_only():
+    metrics = {"a": 1, "b": 2, "much-longer": 3}
+    assert arrange(task(metrics=metrics), 8).below == ["a=1  b=2", "much-longer=3"]

@@ -287,6 +287,14 @@ def test_long_versions_are_cut(make_trainer, net, tmp_path):
     assert bar.get_metrics(trainer, None)["v_num"] == "name"
 
 
+def test_versions_of_several_loggers_are_joined(make_trainer, net, tmp_path):
+    loggers = [L.loggers.CSVLogger(tmp_path, version=number) for number in (3, 12)]
+    bar = RichProgressBar()
+    trainer = make_trainer(bar, logger=loggers, enable_progress_bar=True, max_epochs=1)
+    trainer.fit(net())
+    assert bar.get_metrics(trainer, None)["v_num"] == "3_12"
+
+
 def test_a_metric_called_as_the_version_is_said(make_trainer, net):
     class Clash(net):
         def training_step(self, batch, batch_idx):
@@ -372,6 +380,12 @@ def test_what_is_tied_to_tqdm_is_refused():
         class Mine(TQDMProgressBar):
             def init_train_tqdm(self):
                 pass
+
+
+@pytest.mark.parametrize("bar", BARS)
+def test_a_rate_that_is_no_number_is_refused(bar):
+    with pytest.raises(MisconfigurationError, match="refresh_rate='often'"):
+        bar(refresh_rate="often")
 
 
 @pytest.mark.parametrize("bar", BARS)
