@@ -273,7 +273,8 @@ class PyTorchProfiler(Profiler):
         record_module_names: mark the forward pass of each submodule in the trace.
         table_kwargs: other arguments of torch's `EventList.table`.
         **profiler_kwargs: other arguments of `torch.profiler.profile`; `schedule` is by
-            default one batch to warm up and three that are recorded.
+            default one batch to warm up and three that are recorded; `on_trace_ready`
+            is called in place of writing a trace.
 
     Raises:
         MisconfigurationError: an argument is unknown or cannot work.
@@ -367,12 +368,12 @@ class PyTorchProfiler(Profiler):
     def _keep_trace(self, profile: torch.profiler.profile) -> None:
         """One turn of the schedule is recorded."""
         self._averages = profile.key_averages(group_by_input_shape=self._by_shapes)
-        if self.export_to_chrome:
+        if self._own_export is not None:
+            self._own_export(profile)
+        elif self.export_to_chrome:
             path = self._path("")
             save = torch.profiler.tensorboard_trace_handler(str(path.parent), path.name)
             save(profile)
-        if self._own_export is not None:
-            self._own_export(profile)
 
     def summary(self) -> str:
         self._finish()

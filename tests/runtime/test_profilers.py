@@ -207,6 +207,13 @@ def test_torchs_own_arguments(tmp_path):
     assert not nn.modules.module._global_forward_hooks
 
 
+def test_a_function_for_traces_takes_the_place_of_files(tmp_path):
+    seen = []
+    profiler = PyTorchProfiler(on_trace_ready=seen.append)
+    fit(tmp_path, profiler)
+    assert len(seen) == 1 and not traces(tmp_path)
+
+
 def test_without_a_schedule_everything_is_recorded(tmp_path):
     fit(tmp_path, PyTorchProfiler(schedule=None), max_epochs=1)
     (trace,) = traces(tmp_path)

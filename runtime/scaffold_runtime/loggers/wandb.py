@@ -172,8 +172,8 @@ class WandbLogger(UploadingLogger):
         for name, values in {"items": items, **options}.items():
             if not isinstance(items, list) or len(values) != len(items):
                 raise WrongTypeError(
-                    f"WandbLogger: {name} of {key!r} must be a list of {len(items)}, one"
-                    f" for each item, and it is {values!r:.50}."
+                    f"WandbLogger: {name} of {key!r} must be a list, one for each item, and"
+                    f" it is {values!r:.50}."
                 )
         make = getattr(wandb, kind)
         of_each = [{n: v[i] for n, v in options.items()} for i in range(len(items))]

@@ -55,9 +55,10 @@ def test_options_that_are_not_one_for_each_are_refused(logger):
         logger.log_image("i", [torch.zeros(3, 4, 4)], caption=["a", "b"])
 
 
-def test_items_that_are_no_list_are_refused(logger):
+@pytest.mark.parametrize("items", [torch.zeros(2, 3, 4, 4), 1, None])
+def test_items_that_are_no_list_are_refused(logger, items):
     with pytest.raises(MisconfigurationError, match="must be a list"):
-        logger.log_image("i", torch.zeros(2, 3, 4, 4))
+        logger.log_image("i", items)
 
 
 def test_a_second_logger_goes_on_with_the_run_in_progress(logger):
