@@ -86,11 +86,8 @@ class HasHyperparameters:
         self.hparams.update(kept)
         for ignored_name in ignored:
             self.hparams.pop(ignored_name, None)
-        self.__dict__ |= {
-            "_log_hyperparams": logger,
-            "_hparams_name": name,
-            "_hparams_initial": _copy_values(self.hparams),
-        }
+        self._log_hyperparams, self._hparams_name = logger, name
+        self._hparams_initial = _copy_values(self.hparams)
 
 
 def _choose(

@@ -21,7 +21,7 @@ from torch.autograd.profiler_util import EventList
 from torch.nn.modules import module as torch_module
 from torch.profiler import record_function
 
-from scaffold_runtime.errors import MisconfigurationError
+from scaffold_runtime.errors import MisconfigurationError, missing_name
 from scaffold_runtime.launch import global_rank
 
 if TYPE_CHECKING:
@@ -75,12 +75,7 @@ class Profiler(ABC):
 
     def wrap(self, function: Callable[..., Any], name: str) -> Callable[..., Any]:
         """The function, measured under a name."""
-
-        def measured(*args: Any, **kwargs: Any) -> Any:
-            with self.profile(name):
-                return function(*args, **kwargs)
-
-        return measured
+        return self.profile(name)(function)
 
     def watch(self, items: Iterator[Any], name: str) -> Iterator[Any]:
         """The items, with the time that each is waited for."""
@@ -280,7 +275,7 @@ class PyTorchProfiler(Profiler):
         MisconfigurationError: an argument is unknown or cannot work.
     """
 
-    SORT_KEYS: ClassVar = {"count"} | {
+    AVAILABLE_SORT_KEYS: ClassVar = {"count"} | {
         f"{own}{device}_{what}"
         for device in ("cpu", "cuda", "xpu")
         for what in ("time", "time_total", "memory_usage")
@@ -309,10 +304,10 @@ class PyTorchProfiler(Profiler):
                 "emit_nvtx=True is not supported: call trainer.fit within"
                 " torch.autograd.profiler.emit_nvtx() instead."
             )
-        if sort_by_key not in self.SORT_KEYS:
+        if sort_by_key not in self.AVAILABLE_SORT_KEYS:
             raise MisconfigurationError(
                 f"sort_by_key={sort_by_key!r} is unknown: use one of"
-                f" {', '.join(sorted(self.SORT_KEYS))}."
+                f" {', '.join(sorted(self.AVAILABLE_SORT_KEYS))}."
             )
         self.export_to_chrome = export_to_chrome
         self.record_module_names = record_module_names
@@ -376,15 +371,12 @@ class PyTorchProfiler(Profiler):
             save(profile)
 
     def summary(self) -> str:
-        self._finish()
+        self.teardown(None)
         if self._averages is None:
             return "Nothing was recorded: the schedule has no active step in so few batches.\n"
         return str(self._averages.table(**self._table))
 
     def teardown(self, stage: str | None) -> None:
-        self._finish()
-
-    def _finish(self) -> None:
         profile, self._profile = self._profile, None
         if profile is not None:
             profile.stop()
@@ -414,6 +406,13 @@ def make_profiler(profiler: Profiler | str | None) -> Profiler:
             " an object of scaffold_runtime.profilers."
         )
     return PROFILERS[word]()
+
+
+_INSTEAD = {"XLAProfiler": "use PyTorchProfiler"}
+
+
+def __getattr__(name: str) -> Any:
+    raise missing_name(__name__, name, _INSTEAD)
 
 
 __all__ = [

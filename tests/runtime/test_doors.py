@@ -41,6 +41,7 @@ def test_every_public_name_is_there_or_refused_with_an_alternative(door):
         ("utilities.types", "STEP_OUTPUT"),
         ("utilities.types", "LRSchedulerConfig"),
         ("utilities.types", "OptimizerLRScheduler"),
+        ("utilities.types", "OptimizerLRSchedulerConfig"),
         ("cli", "LightningArgumentParser"),
         ("profilers", "SimpleProfiler"),
         ("strategies", "FSDPStrategy"),

@@ -327,6 +327,11 @@ def test_what_cannot_work_is_refused_in_a_sentence(make, says):
         make()
 
 
+def test_the_profiler_that_is_not_there_is_refused_by_name():
+    with pytest.raises(ImportError, match="no XLAProfiler: use PyTorchProfiler"):
+        from scaffold_runtime.profilers import XLAProfiler  # noqa: F401
+
+
 def test_without_a_profiler_functions_pass_unchanged():
     profiler = L.Trainer(max_epochs=1, **QUIET).profiler
     assert isinstance(profiler, PassThroughProfiler)

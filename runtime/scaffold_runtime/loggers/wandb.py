@@ -67,15 +67,17 @@ class WandbLogger(UploadingLogger):
             )
         self._experiment = experiment
         self._checkpoint_name, self.add_file_policy = checkpoint_name, add_file_policy
-        self._wandb_init: dict[str, Any] = {
+        # In these words jsonargparse finds the arguments of wandb.init for a config.
+        self._wandb_init: dict[str, Any] = dict(**kwargs)
+        resume = kwargs.get("resume")
+        self._wandb_init |= {
             "name": name,
             "project": project or os.environ.get("WANDB_PROJECT", "lightning_logs"),
             "dir": os.fspath(save_dir or dir or "."),
             "id": version or id or getattr(experiment, "id", None),
-            "resume": "allow",
+            "resume": "allow" if resume is None else resume,
             **({"mode": "offline"} if offline else {}),
             **({"anonymous": "allow"} if anonymous else {}),
-            **kwargs,
         }
 
     def _begin(self) -> Any:

@@ -36,6 +36,16 @@ def test_an_offline_run_holds_metrics_and_config(logger, tmp_path):
     assert run.stat().st_size > 0
 
 
+def test_arguments_of_wandb_leave_offline_and_resume_alone(tmp_path):
+    """As a config gives them: all that wandb.init has, most of them None."""
+    given = {"mode": None, "resume": None, "tags": ["a"], "group": None}
+    logger = WandbLogger(save_dir=tmp_path, offline=True, **given)
+    run = logger.experiment
+    assert run.settings.mode == "offline" and run.settings.resume == "allow"
+    assert run.tags == ("a",)
+    run.finish()
+
+
 def test_names(logger):
     assert (logger.name, logger.version) == ("p", None)
     run = logger.experiment
