@@ -394,8 +394,7 @@ def _runs(run: Callable[[], Any]) -> bool:
 
 def _samples(trainer: Trainer) -> float:
     """How many samples the run's first loader has, infinite where it does not say."""
-    others = trainer.eval_loaders
-    loaders = [trainer.train_loader, *others]
+    loaders = [trainer.train_loader, *trainer.eval_loaders]
     source = next((found.source for found in loaders if found is not None), None)
     return length_of(getattr(source, "dataset", None))
 

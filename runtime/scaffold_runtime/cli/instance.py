@@ -41,14 +41,10 @@ def _make_instance(cls: type, *args: Any, **kwargs: Any) -> Any:
     A class path where any value may stand is not followed: without a type nothing says
     which classes are meant. jsonargparse hands it over in dotted keys.
     """
-    nested: dict[str, Any] = {}
+    nested = Namespace()
     for key, value in kwargs.items():
-        *branches, leaf = key.split(".")
-        inner = nested
-        for branch in branches:
-            inner = inner.setdefault(branch, {})
-        inner[leaf] = _plain(value)
-    return cls(*args, **nested)
+        nested[key] = value
+    return cls(*args, **_plain(nested))
 
 
 def _plain(value: Any) -> Any:
