@@ -41,7 +41,7 @@ def _make_instance(cls: type, *args: Any, **kwargs: Any) -> Any:
     A class path where any value may stand is not followed: without a type nothing says
     which classes are meant. jsonargparse hands it over in dotted keys.
     """
-    nested = Namespace()
+    nested = Namespace()  # type: ignore[no-untyped-call]
     for key, value in kwargs.items():
         nested[key] = value
     return cls(*args, **_plain(nested))
