@@ -34,7 +34,8 @@ class AttributeDict(dict[str, Any]):
 
     def __repr__(self) -> str:
         width = max(map(len, self), default=0) + 1
-        return "\n".join(f'"{key}":{"":{width - len(key)}}{self[key]}' for key in self)
+        rows = (f'"{key}":{"":{width - len(key)}}{self[key]}' for key in sorted(self))
+        return "\n".join(rows)
 
 
 class HasHyperparameters:
@@ -74,7 +75,7 @@ class HasHyperparameters:
         Args:
             *args: names of arguments to keep, or one object (a dict, a namespace, a
                 dataclass) to keep as a whole; nothing keeps all arguments.
-            ignore: names of arguments to leave out.
+            ignore: names of arguments to leave out, kept by a base class or not.
             frame: the frame of the `__init__` to look at; the caller's by default.
             logger: send them to the loggers when a run starts.
 
@@ -87,12 +88,11 @@ class HasHyperparameters:
         ignored = {ignore} if isinstance(ignore, str) else set(ignore or ())
         arguments = _arguments_of_init(self, caller)
         kept, name = _choose(arguments, args)
-        self.hparams.update({k: v for k, v in kept.items() if k not in ignored})
-        self.__dict__ |= {
-            "_log_hyperparams": logger,
-            "_hparams_name": name,
-            "_hparams_initial": _copy_values(self.hparams),
-        }
+        self.hparams.update(kept)
+        for ignored_name in ignored:
+            self.hparams.pop(ignored_name, None)
+        self._log_hyperparams, self._hparams_name = logger, name
+        self._hparams_initial = _copy_values(self.hparams)
 
 
 def _choose(
@@ -206,10 +206,9 @@ def init_arguments(
         CheckpointError: a required argument is neither saved nor given.
     """
     parameters = inspect.signature(owner).parameters
+    merged = accepted(owner, {**saved, **given})
     if name in parameters and name != "kwargs":
-        merged: dict[str, Any] = {name: AttributeDict({**saved, **given})}
-    else:
-        merged = accepted(owner, {**saved, **given})
+        merged = {name: AttributeDict({**saved, **given}), **accepted(owner, given)}
     missing = [
         p.name
         for p in parameters.values()

@@ -21,7 +21,7 @@ from torch.autograd.profiler_util import EventList
 from torch.nn.modules import module as torch_module
 from torch.profiler import record_function
 
-from scaffold_runtime.errors import MisconfigurationError
+from scaffold_runtime.errors import MisconfigurationError, missing_name
 from scaffold_runtime.launch import global_rank
 
 if TYPE_CHECKING:
@@ -75,12 +75,7 @@ class Profiler(ABC):
 
     def wrap(self, function: Callable[..., Any], name: str) -> Callable[..., Any]:
         """The function, measured under a name."""
-
-        def measured(*args: Any, **kwargs: Any) -> Any:
-            with self.profile(name):
-                return function(*args, **kwargs)
-
-        return measured
+        return self.profile(name)(function)
 
     def watch(self, items: Iterator[Any], name: str) -> Iterator[Any]:
         """The items, with the time that each is waited for."""
@@ -273,13 +268,14 @@ class PyTorchProfiler(Profiler):
         record_module_names: mark the forward pass of each submodule in the trace.
         table_kwargs: other arguments of torch's `EventList.table`.
         **profiler_kwargs: other arguments of `torch.profiler.profile`; `schedule` is by
-            default one batch to warm up and three that are recorded.
+            default one batch to warm up and three that are recorded; `on_trace_ready`
+            is called in place of writing a trace.
 
     Raises:
         MisconfigurationError: an argument is unknown or cannot work.
     """
 
-    SORT_KEYS: ClassVar = {"count"} | {
+    AVAILABLE_SORT_KEYS: ClassVar = {"count"} | {
         f"{own}{device}_{what}"
         for device in ("cpu", "cuda", "xpu")
         for what in ("time", "time_total", "memory_usage")
@@ -308,10 +304,10 @@ class PyTorchProfiler(Profiler):
                 "emit_nvtx=True is not supported: call trainer.fit within"
                 " torch.autograd.profiler.emit_nvtx() instead."
             )
-        if sort_by_key not in self.SORT_KEYS:
+        if sort_by_key not in self.AVAILABLE_SORT_KEYS:
             raise MisconfigurationError(
                 f"sort_by_key={sort_by_key!r} is unknown: use one of"
-                f" {', '.join(sorted(self.SORT_KEYS))}."
+                f" {', '.join(sorted(self.AVAILABLE_SORT_KEYS))}."
             )
         self.export_to_chrome = export_to_chrome
         self.record_module_names = record_module_names
@@ -367,23 +363,20 @@ class PyTorchProfiler(Profiler):
     def _keep_trace(self, profile: torch.profiler.profile) -> None:
         """One turn of the schedule is recorded."""
         self._averages = profile.key_averages(group_by_input_shape=self._by_shapes)
-        if self.export_to_chrome:
+        if self._own_export is not None:
+            self._own_export(profile)
+        elif self.export_to_chrome:
             path = self._path("")
             save = torch.profiler.tensorboard_trace_handler(str(path.parent), path.name)
             save(profile)
-        if self._own_export is not None:
-            self._own_export(profile)
 
     def summary(self) -> str:
-        self._finish()
+        self.teardown(None)
         if self._averages is None:
             return "Nothing was recorded: the schedule has no active step in so few batches.\n"
         return str(self._averages.table(**self._table))
 
     def teardown(self, stage: str | None) -> None:
-        self._finish()
-
-    def _finish(self) -> None:
         profile, self._profile = self._profile, None
         if profile is not None:
             profile.stop()
@@ -413,6 +406,13 @@ def make_profiler(profiler: Profiler | str | None) -> Profiler:
             " an object of scaffold_runtime.profilers."
         )
     return PROFILERS[word]()
+
+
+_INSTEAD = {"XLAProfiler": "use PyTorchProfiler"}
+
+
+def __getattr__(name: str) -> Any:
+    raise missing_name(__name__, name, _INSTEAD)
 
 
 __all__ = [

@@ -56,7 +56,6 @@ class LRFinder:
         self.mode, self.num_training = mode, num_training
         self.lr_min, self.lr_max = lr_min, lr_max
         self.results: dict[str, list[float]] = {"lr": [], "loss": []}
-        self._best: int | None = None
 
     def suggestion(self, skip_begin: int = 10, skip_end: int = 1) -> float | None:
         """The learning rate at which the loss falls most steeply.
@@ -72,15 +71,13 @@ class LRFinder:
         kept = torch.arange(len(losses))[skip_begin : max(len(losses) - skip_end, 0)]
         kept = kept[losses[kept].isfinite()]
         if len(kept) < 2:
-            self._best = None
             rank_zero_warn(
                 f"No learning rate is suggested: of {len(losses)} losses {len(kept)} are"
                 " left. Raise num_training or max_epochs, or give more data."
             )
             return None
         slopes = torch.gradient(losses[kept], spacing=(rates[kept],))[0]
-        self._best = int(kept[slopes.argmin()])
-        return self.results["lr"][self._best]
+        return self.results["lr"][int(kept[slopes.argmin()])]
 
     def plot(self, suggest: bool = False, show: bool = False, ax: Any = None) -> Any:
         """Draw losses over learning rates, with matplotlib.
@@ -108,8 +105,8 @@ class LRFinder:
         ax.set(xlabel="Learning rate", ylabel="Loss")
         if self.mode == "exponential":
             ax.set_xscale("log")
-        if suggest and self.suggestion() is not None and self._best is not None:
-            ax.plot(rates[self._best], losses[self._best], "o", color="red", ms=10)
+        if suggest and (rate := self.suggestion()) is not None:
+            ax.plot(rate, losses[rates.index(rate)], "o", color="red", ms=10)
         if show:
             plt.show()
         return ax.figure
@@ -397,8 +394,7 @@ def _runs(run: Callable[[], Any]) -> bool:
 
 def _samples(trainer: Trainer) -> float:
     """How many samples the run's first loader has, infinite where it does not say."""
-    others = trainer.eval_loaders
-    loaders = [trainer.train_loader, *others]
+    loaders = [trainer.train_loader, *trainer.eval_loaders]
     source = next((found.source for found in loaders if found is not None), None)
     return length_of(getattr(source, "dataset", None))
 

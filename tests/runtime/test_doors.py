@@ -17,7 +17,7 @@ from scaffold_runtime.utilities import grad_norm, move_data_to_device
 
 @pytest.mark.parametrize(
     "door",
-    [pl, pl.callbacks, pl.loggers, pl.strategies],
+    [pl, pl.callbacks, pl.loggers, pl.profilers, pl.strategies],
     ids=lambda d: d.__name__,
 )
 def test_every_public_name_is_there_or_refused_with_an_alternative(door):
@@ -46,6 +46,7 @@ def test_every_public_name_is_there_or_refused_with_an_alternative(door):
         ("utilities.types", "LRSchedulerConfig"),
         ("utilities.types", "OptimizerLRScheduler"),
         ("callbacks.early_stopping", "EarlyStopping"),
+        ("utilities.types", "OptimizerLRSchedulerConfig"),
         ("cli", "LightningArgumentParser"),
         ("demos", "DemoModel"),
         ("demos.boring_classes", "BoringDataModule"),

@@ -36,6 +36,10 @@ def test_some_can_be_chosen_or_left_out():
     assert dict(ignoring.hparams) == {"width": 2, "lr": 0.1}
 
 
+def test_they_are_shown_sorted():
+    assert str(saving("lr", "kind")().hparams) == '"kind": a\n"lr":   0.1'
+
+
 def test_an_argument_that_is_not_there_is_named():
     with pytest.raises(L.MisconfigurationError, match=r"'depth'.*width, lr"):
         saving("depth")()
@@ -54,6 +58,17 @@ class Derived(Base):
 
 def test_the_whole_class_chain_is_kept():
     assert dict(Derived(lr=0.5).hparams) == {"depth": 3, "width": 7, "lr": 0.5}
+
+
+class Slimmer(Base):
+    def __init__(self, width, layer=None, lr=0.1):
+        super().__init__(width, lr)
+        self.save_hyperparameters(ignore=["layer"])
+
+
+def test_a_derived_class_leaves_out_what_its_base_has_kept():
+    own = Slimmer(4, layer=nn.Linear(1, 1))
+    assert dict(own.hparams) == dict(own.hparams_initial) == {"width": 4, "lr": 0.1}
 
 
 def test_later_changes_stay_out_of_the_initial_values():
@@ -87,6 +102,25 @@ def test_one_object_is_kept_as_a_whole_and_given_back(whole, make_trainer, tmp_p
     trainer.validate(Whole(whole), [[torch.ones(1)]], verbose=False)
     trainer.save_checkpoint(tmp_path / "x.ckpt")
     assert Whole.load_from_checkpoint(tmp_path / "x.ckpt").hparams.width == 3
+
+
+def test_beside_a_whole_object_other_arguments_can_be_given(make_trainer, tmp_path):
+    class Whole(L.LightningModule):
+        def __init__(self, config, depth=1):
+            super().__init__()
+            self.save_hyperparameters(config)
+            self.depth = depth
+
+        def validation_step(self, batch, batch_idx):
+            pass
+
+    trainer = make_trainer()
+    trainer.validate(Whole({"lr": 0.1}), [[torch.ones(1)]], verbose=False)
+    trainer.save_checkpoint(path := tmp_path / "x.ckpt")
+    assert Whole.load_from_checkpoint(path, depth=5).depth == 5
+    other = Whole.load_from_checkpoint(path, config={"lr": 0.7})
+    assert dict(other.hparams) == {"lr": 0.7}
+    assert Whole.load_from_checkpoint(path, lr=0.5).hparams.lr == 0.5
 
 
 class Colour(enum.Enum):

@@ -207,6 +207,13 @@ def test_torchs_own_arguments(tmp_path):
     assert not nn.modules.module._global_forward_hooks
 
 
+def test_a_function_for_traces_takes_the_place_of_files(tmp_path):
+    seen = []
+    profiler = PyTorchProfiler(on_trace_ready=seen.append)
+    fit(tmp_path, profiler)
+    assert len(seen) == 1 and not traces(tmp_path)
+
+
 def test_without_a_schedule_everything_is_recorded(tmp_path):
     fit(tmp_path, PyTorchProfiler(schedule=None), max_epochs=1)
     (trace,) = traces(tmp_path)
@@ -318,6 +325,11 @@ def test_a_profiler_of_your_own(tmp_path):
 def test_what_cannot_work_is_refused_in_a_sentence(make, says):
     with pytest.raises(L.MisconfigurationError, match=says):
         make()
+
+
+def test_the_profiler_that_is_not_there_is_refused_by_name():
+    with pytest.raises(ImportError, match="no XLAProfiler: use PyTorchProfiler"):
+        from scaffold_runtime.profilers import XLAProfiler  # noqa: F401
 
 
 def test_without_a_profiler_functions_pass_unchanged():

@@ -68,6 +68,8 @@ class CLI:
         args: words to parse in place of the command line's, or a config.
         run: run the command; False has no commands and only makes the objects.
         auto_configure_optimizers: offer `--optimizer` and `--lr_scheduler`.
+        load_from_checkpoint_support: accepted for compatibility; hyperparameters are what
+            `save_hyperparameters` says, with the command line and without.
         allow: packages whose classes a config may name, besides those of the script and
             the given classes, scaffold_runtime, torch and torchmetrics.
         default_config: a config file that is read before all others; by default
@@ -99,6 +101,7 @@ class CLI:
         args: ArgsType = None,
         run: bool = True,
         auto_configure_optimizers: bool = True,
+        load_from_checkpoint_support: bool = True,
         allow: list[str] | None = None,
         default_config: str | Path | None = None,
     ) -> None:
@@ -111,13 +114,14 @@ class CLI:
         self.parser_class = parser_class
         self.subclass_mode_model = model_class is None or subclass_mode_model
         self.subclass_mode_data = datamodule_class is None or subclass_mode_data
+        self.parser_kwargs = parser_kwargs or {}
         self.auto_configure_optimizers = auto_configure_optimizers
         self.default_config = find_default_config(default_config)
         install_excepthook()
         import_all_names()
         classes = (model_class, datamodule_class, trainer_class, type(self))
         allow_only(classes, allow or ())
-        self.setup_parser(run, parser_kwargs or {}, args)
+        self.setup_parser(run, self.parser_kwargs, args)
         self.parse_arguments(self.parser, args)
         self.subcommand: str | None = self.config["subcommand"] if run else None
         self._take_hyperparameters()
@@ -173,12 +177,11 @@ class CLI:
             settings: dict[str, Any] = {"description": description, "usage": usage}
             if meant and command not in meant:
                 parser = self.parser_class(**settings)
-                subparsers.add_subcommand(command, parser, help=description)
-                continue
-            parser = self.init_parser(**{**settings, **kwargs.get(command, {})})
-            self._add_arguments(parser)
-            parser.add_method_arguments(trainer_class, command, skip=skipped)
-            self._subcommand_parsers[command] = parser
+            else:
+                parser = self.init_parser(**{**settings, **kwargs.get(command, {})})
+                self._add_arguments(parser)
+                parser.add_method_arguments(trainer_class, command, skip=skipped)
+                self._subcommand_parsers[command] = parser
             subparsers.add_subcommand(command, parser, help=description)
 
     def _add_arguments(self, parser: ArgumentParser) -> None:
@@ -307,8 +310,7 @@ class CLI:
 
     def _own(self, config: Namespace) -> Namespace:
         """The command's part of a config, or all of it."""
-        own: Namespace = config[self.subcommand] if self.subcommand else config
-        return own
+        return config[self.subcommand] if self.subcommand else config
 
     # --- optimizers -------------------------------------------------------------------
 

@@ -28,10 +28,10 @@ def make_instances(parser: ArgumentParser, config: Namespace) -> Namespace:
         makers = [(make, object, True)]
         made: Namespace = parser.instantiate(config, instantiators=makers)
         return made
-    except ValueError as error:
+    except ValueError:
         # jsonargparse wraps what a constructor raises, or writes it into its own report.
-        if user_error := _user_error_behind(error) or next(iter(refused), None):
-            raise user_error from None
+        if refused:
+            raise refused[0] from None
         raise
 
 
@@ -41,14 +41,10 @@ def _make_instance(cls: type, *args: Any, **kwargs: Any) -> Any:
     A class path where any value may stand is not followed: without a type nothing says
     which classes are meant. jsonargparse hands it over in dotted keys.
     """
-    nested: dict[str, Any] = {}
+    nested = Namespace()  # type: ignore[no-untyped-call]
     for key, value in kwargs.items():
-        *branches, leaf = key.split(".")
-        inner = nested
-        for branch in branches:
-            inner = inner.setdefault(branch, {})
-        inner[leaf] = _plain(value)
-    return cls(*args, **nested)
+        nested[key] = value
+    return cls(*args, **_plain(nested))
 
 
 def _plain(value: Any) -> Any:
@@ -57,10 +53,3 @@ def _plain(value: Any) -> Any:
     if type(value) is dict:
         return {key: _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if type(value) is list else value
-
-
-def _user_error_behind(error: BaseException | None) -> UserError | None:
-    """The user's error that other errors were raised from, if there is one."""
-    while error is not None and not isinstance(error, UserError):
-        error = error.__cause__ or error.__context__
-    return error

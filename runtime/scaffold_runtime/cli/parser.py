@@ -100,13 +100,12 @@ class ArgumentParser(jsonargparse.ArgumentParser):
         words = sys.argv[1:] if args is None else args
         words = [translate_word(word) for word in words]
         try:
-            config: Namespace = super().parse_args(words, *rest, **kwargs)
+            return super().parse_args(words, *rest, **kwargs)
         except jsonargparse.ArgumentError:
             raise
         except Exception as error:
             # Keys of jsonargparse's own, such as `config` in a config, break it inside.
             self.error(f"Problems parsing config: {error!r}", error)
-        return config
 
     def parse_path(
         self, path: str | os.PathLike[str], *rest: Any, **kwargs: Any
@@ -128,8 +127,7 @@ class ArgumentParser(jsonargparse.ArgumentParser):
     def get_defaults(self, *args: Any, **kwargs: Any) -> Namespace:
         """The default of every argument, default config files included."""
         try:
-            defaults: Namespace = super().get_defaults(*args, **kwargs)
-            return defaults
+            return super().get_defaults(*args, **kwargs)
         except (TypeError, KeyError, OSError, UnicodeError) as error:
             files = ", ".join(map(str, self.default_config_files))
             # What jsonargparse itself says of other mistakes in such a file.
@@ -196,8 +194,7 @@ class ArgumentParser(jsonargparse.ArgumentParser):
         """Add a function's arguments; a class path of a config may lead here."""
         if not self.exit_on_error:
             refuse_to_call(function)
-        added: list[str] = super().add_function_arguments(function, *args, **kwargs)
-        return added
+        return super().add_function_arguments(function, *args, **kwargs)
 
     def _entitle(self, key: str, cls: type) -> None:
         """Head the arguments in the help by words, where there is only a class's repr."""

@@ -101,6 +101,8 @@ def explain(message: str, parser: ArgumentParser) -> str:
             words = known(parser, parts)
             near = difflib.get_close_matches(parts["word"], words, 1, 0.7)
             parts[name] = f": did you mean {near[0]}?" if near else ""
+            if parts["word"] in near:
+                parts[name] = " here: it belongs after a command"
     return _ended(sentence.format(**parts))
 
 

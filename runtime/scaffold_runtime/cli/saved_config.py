@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from scaffold_runtime.callback import Callback
-from scaffold_runtime.errors import UserError
+from scaffold_runtime.errors import MisconfigurationError, UserError
 from scaffold_runtime.run_folder import write_whole
 from scaffold_runtime.secret import mask
 
@@ -33,9 +33,11 @@ class SaveConfigCallback(Callback):
         config: the config.
         config_filename: name of the file.
         overwrite: replace the file of an earlier run.
+        multifile: not supported: the config is one file.
         save_to_log_dir: write the file; False leaves it to an overridden `save_config`.
 
     Raises:
+        MisconfigurationError: several files are asked for.
         RunFolderError: the folder already holds a config, which may not be lost.
     """
 
@@ -45,8 +47,14 @@ class SaveConfigCallback(Callback):
         config: Namespace,
         config_filename: str = "config.yaml",
         overwrite: bool = False,
+        multifile: bool = False,
         save_to_log_dir: bool = True,
     ) -> None:
+        if multifile:
+            raise MisconfigurationError(
+                "SaveConfigCallback(multifile=True) is not supported: the config is saved"
+                " whole, in one file; leave it out."
+            )
         self.parser, self.config = parser, config
         self.config_filename, self.overwrite = config_filename, overwrite
         self.save_to_log_dir = save_to_log_dir

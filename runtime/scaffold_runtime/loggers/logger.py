@@ -14,9 +14,8 @@ from scaffold_runtime.launch import global_rank, rank_zero_warn
 Params = dict[str, Any] | Namespace
 Method = Callable[..., Any]
 RECORDING_METHODS = (
-    *("log_metrics", "log_hyperparams", "log_graph", "save", "finalize"),
-    "after_save_checkpoint",
-)
+    "log_metrics log_hyperparams log_graph after_save_checkpoint save finalize"
+).split()
 
 
 def _guarded(method: Method) -> Method:

@@ -67,15 +67,17 @@ class WandbLogger(UploadingLogger):
             )
         self._experiment = experiment
         self._checkpoint_name, self.add_file_policy = checkpoint_name, add_file_policy
-        self._wandb_init: dict[str, Any] = {
+        # In these words jsonargparse finds the arguments of wandb.init for a config.
+        self._wandb_init: dict[str, Any] = dict(**kwargs)
+        resume = kwargs.get("resume")
+        self._wandb_init |= {
             "name": name,
             "project": project or os.environ.get("WANDB_PROJECT", "lightning_logs"),
             "dir": os.fspath(save_dir or dir or "."),
             "id": version or id or getattr(experiment, "id", None),
-            "resume": "allow",
+            "resume": "allow" if resume is None else resume,
             **({"mode": "offline"} if offline else {}),
             **({"anonymous": "allow"} if anonymous else {}),
-            **kwargs,
         }
 
     def _begin(self) -> Any:
@@ -172,8 +174,8 @@ class WandbLogger(UploadingLogger):
         for name, values in {"items": items, **options}.items():
             if not isinstance(items, list) or len(values) != len(items):
                 raise WrongTypeError(
-                    f"WandbLogger: {name} of {key!r} must be a list of {len(items)}, one"
-                    f" for each item, and it is {values!r:.50}."
+                    f"WandbLogger: {name} of {key!r} must be a list, one for each item, and"
+                    f" it is {values!r:.50}."
                 )
         make = getattr(wandb, kind)
         of_each = [{n: v[i] for n, v in options.items()} for i in range(len(items))]

@@ -3,7 +3,6 @@
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 from torch.linalg import vector_norm
 
 from scaffold_runtime.combined_loader import CombinedLoader
@@ -29,8 +28,8 @@ _INSTEAD = {
 
 
 def grad_norm(
-    module: nn.Module, norm_type: float | str, group_separator: str = "/"
-) -> dict[str, Tensor]:
+    module: torch.nn.Module, norm_type: float | str, group_separator: str = "/"
+) -> dict[str, torch.Tensor]:
     """The norm of each parameter's gradient, and of all together, fit for `log_dict`.
 
     Args:
@@ -46,7 +45,7 @@ def grad_norm(
         for name, parameter in module.named_parameters()
         if parameter.grad is not None
     }
-    total = nn.utils.get_total_norm(norms.values(), p)
+    total = torch.nn.utils.get_total_norm(norms.values(), p)
     return norms | ({f"grad_{p}_norm_total": total} if norms else {})
 
 

@@ -12,5 +12,6 @@ STEP_OUTPUT = Tensor | Mapping[str, Any] | None
 TRAIN_DATALOADERS = Any
 EVAL_DATALOADERS = Any
 OptimizerLRScheduler = Any
+OptimizerLRSchedulerConfig = dict[str, Any]
 LRSchedulerTypeUnion = LRScheduler | ReduceLROnPlateau
 LRSchedulerConfig = SchedulerConfig

@@ -201,6 +201,18 @@ def test_strategy_and_logger_are_chosen_by_short_name(parse):
     assert cli.trainer.logger.save_dir == "logs"
 
 
+def test_a_config_may_hold_the_arguments_of_a_loggers_own_package(parse):
+    init = {"entity": "us", "tags": ["a"], "offline": True}
+    logger = {"class_path": "WandbLogger", "init_args": init}
+    made = parse(f"--trainer.logger={json.dumps(logger)}").config_init.trainer.logger
+    assert made._wandb_init["entity"] == "us" and made._wandb_init["tags"] == ["a"]
+
+
+def test_lightnings_last_argument_is_taken(parse):
+    cli = parse(load_from_checkpoint_support=False, parser_kwargs={"env_prefix": "X"})
+    assert cli.parser_kwargs == {"env_prefix": "X"}
+
+
 def test_a_class_path_takes_init_args(parse):
     cli = parse(
         "--model.activation=tests.runtime.cli.project.Activation",

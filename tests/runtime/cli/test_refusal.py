@@ -163,6 +163,10 @@ def needs_width(width: int) -> Model:
         ([], "say what to do: fit, validate, test, predict."),
         (["train"], "train is no command: choose fit, validate, test, predict."),
         (["fit", "--model.widht=3"], "--model.widht is no option: did you mean"),
+        (
+            ["--model.width=3", "fit"],
+            "--model.width is no option here: it belongs after a command.",
+        ),
     ],
 )
 def test_commands_that_cannot_be(words, sentence, capsys):

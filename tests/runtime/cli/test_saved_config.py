@@ -66,6 +66,12 @@ def test_only_rank_0_writes(parse, folder):
     assert list(folder.rglob("config.yaml")) == []
 
 
+def test_several_files_are_refused(command):
+    command("fit", save_config_kwargs={"multifile": False})
+    with pytest.raises(UserError, match=r"multifile=True.*one file"):
+        command("fit", save_config_kwargs={"multifile": True})
+
+
 def test_another_name(command):
     cli = command("fit", save_config_kwargs={"config_filename": "own.yaml"})
     assert saved(cli, "own.yaml")["model"]["width"] == 4

@@ -36,6 +36,16 @@ def test_an_offline_run_holds_metrics_and_config(logger, tmp_path):
     assert run.stat().st_size > 0
 
 
+def test_arguments_of_wandb_leave_offline_and_resume_alone(tmp_path):
+    """As a config gives them: all that wandb.init has, most of them None."""
+    given = {"mode": None, "resume": None, "tags": ["a"], "group": None}
+    logger = WandbLogger(save_dir=tmp_path, offline=True, **given)
+    run = logger.experiment
+    assert run.settings.mode == "offline" and run.settings.resume == "allow"
+    assert run.tags == ("a",)
+    run.finish()
+
+
 def test_names(logger):
     assert (logger.name, logger.version) == ("p", None)
     run = logger.experiment
@@ -55,9 +65,10 @@ def test_options_that_are_not_one_for_each_are_refused(logger):
         logger.log_image("i", [torch.zeros(3, 4, 4)], caption=["a", "b"])
 
 
-def test_items_that_are_no_list_are_refused(logger):
+@pytest.mark.parametrize("items", [torch.zeros(2, 3, 4, 4), 1, None])
+def test_items_that_are_no_list_are_refused(logger, items):
     with pytest.raises(MisconfigurationError, match="must be a list"):
-        logger.log_image("i", torch.zeros(2, 3, 4, 4))
+        logger.log_image("i", items)
 
 
 def test_a_second_logger_goes_on_with_the_run_in_progress(logger):
