@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from numbers import Real
 from typing import TYPE_CHECKING, Any, ClassVar
-
-from scaffold_runtime.errors import MisconfigurationError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,30 +38,6 @@ class Callback:
     def _generate_state_key(self, **identity: Any) -> str:
         """A state key made of the class name and the arguments that identify it."""
         return f"{type(self).__qualname__}{identity!r}"
-
-    def _refuse_if(self, broken: object, rule: str) -> None:
-        """Raise the rule as a sentence where an argument breaks it."""
-        if broken:
-            raise MisconfigurationError(f"{type(self).__name__}: {rule}.")
-
-    def _refuse_unless(self, kind: Any, what: str, **given: Any) -> None:
-        """Raise where an argument is neither None nor of a type."""
-        for name, value in given.items():
-            wrong = value is not None and not isinstance(value, kind)
-            self._refuse_if(wrong, f"{name}={value!r} must be {what}")
-
-    def _refuse_unless_one_of(self, *choices: Any, **given: Any) -> None:
-        """Raise where an argument is none of the choices."""
-        words = " or ".join(map(repr, choices))
-        for name, value in given.items():
-            self._refuse_if(value not in choices, f"{name}={value!r}, not {words}")
-
-    def _refuse_unless_count(self, least: int, **given: Any) -> None:
-        """Raise where an argument is no whole number from `least`."""
-        for name, count in given.items():
-            wrong = not isinstance(count, Real) or count < least or count % 1 != 0
-            rule = f"{name}={count!r} must be a whole number from {least}"
-            self._refuse_if(wrong, rule)
 
     def state_dict(self) -> dict[str, Any]:
         """State to keep in a checkpoint: numbers, strings, None, tensors, and nests of them."""

@@ -8,6 +8,7 @@ the global ones, so that a resumed run finds them as an uninterrupted run would.
 from __future__ import annotations
 
 import copy
+import functools
 import itertools
 import math
 import re
@@ -24,6 +25,7 @@ from torch.utils.data import (
     IterableDataset,
     RandomSampler,
     SequentialSampler,
+    get_worker_info,
 )
 
 from scaffold_runtime.errors import CheckpointError, DataError
@@ -249,9 +251,8 @@ class EpochLoader:
             if order.is_ours:
                 vars(rebuilt)["sampler"] = order.sampler
         if order.names_epoch:
-            vars(rebuilt)["dataset"] = _SeededSamples(
-                source.dataset, self._sharding.seed
-            )
+            start = functools.partial(_start_workers, rebuilt, self._sharding.seed)
+            vars(rebuilt)["_get_iterator"] = start
         return rebuilt
 
 
@@ -385,27 +386,19 @@ class _SeededSamples:
     """A data set whose samples draw the same in any worker: from (seed, epoch, index)."""
 
     def __init__(self, dataset: Any, seed: int) -> None:
-        self._dataset, self._seed = dataset, seed
+        self.dataset, self._seed = dataset, seed
         self._generators = _data_generators(dataset)
         if hasattr(dataset, "__getitems__"):
             self.__getitems__ = self._get_items
 
-    def __len__(self) -> int:
-        return len(self._dataset)
-
     def __getitem__(self, key: tuple[int, Any]) -> Any:
         epoch, index = key
         self._seed_sample(epoch, index)
-        return self._dataset[index]
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return getattr(self._dataset, name)
+        return self.dataset[index]
 
     def _get_items(self, keys: list[tuple[int, Any]]) -> Any:
         self._seed_sample(*keys[0])
-        return self._dataset.__getitems__([index for _, index in keys])
+        return self.dataset.__getitems__([index for _, index in keys])
 
     def _seed_sample(self, epoch: int, index: Any) -> None:
         """Seed a worker's generators, global ones and the data set's own, for one sample."""
@@ -413,6 +406,26 @@ class _SeededSamples:
         seed_generators(derived)
         for generator in self._generators:
             seed_generator(generator, derived)
+
+
+def _start_workers(loader: DataLoader[Any], seed: int) -> Any:
+    """A loader's iterator, whose workers alone see `_SeededSamples` of the data set."""
+    own = vars(loader)
+    dataset, init = loader.dataset, loader.worker_init_fn
+    own["dataset"] = _SeededSamples(dataset, seed)
+    own["worker_init_fn"] = functools.partial(_begin_work, init)
+    try:
+        return type(loader)._get_iterator(loader)
+    finally:
+        own["dataset"], own["worker_init_fn"] = dataset, init
+
+
+def _begin_work(init: Callable[[int], None] | None, worker: int) -> None:
+    """Show the user's code in a worker the user's own data set."""
+    info: Any = get_worker_info()
+    object.__setattr__(info, "dataset", info.dataset.dataset)  # torch guards it
+    if init is not None:
+        init(worker)
 
 
 def _data_generators(dataset: Any) -> list[Any]:

@@ -24,7 +24,7 @@ RUNTIME = ROOT / "runtime" / "scaffold_runtime"
 SCAFFOLD = ROOT / "scaffold"
 
 LEVELS = {
-    0: {"errors", "progress", "fault", "secret"},
+    0: {"errors", "progress", "fault", "refusal", "secret"},
     1: {
         "strategies",
         "precision",

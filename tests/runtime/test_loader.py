@@ -11,6 +11,7 @@ from torch.utils.data import (
     RandomSampler,
     SequentialSampler,
     WeightedRandomSampler,
+    get_worker_info,
 )
 
 import scaffold_runtime as L
@@ -328,3 +329,60 @@ def test_other_data_in_mid_epoch_is_refused():
     other.load_state_dict(state)
     with pytest.raises(L.CheckpointError, match=r"10 samples.*12 now"):
         list(other.iterate(0, skip=2))
+
+
+class Opened(Numbers):
+    """Its samples come from what a worker has opened for itself."""
+
+    handle, scale = None, 1
+
+    def __getitem__(self, index):
+        return index, self.handle, self.scale
+
+
+def open_for_worker(_):
+    dataset = get_worker_info().dataset
+    dataset.handle = type(dataset).__name__
+
+
+@pytest.mark.parametrize("context", ["fork", "spawn"])
+@pytest.mark.parametrize("persistent", [False, True])
+def test_a_worker_s_function_and_callbacks_see_the_user_s_own_data_set(
+    context, persistent
+):
+    source = DataLoader(
+        Opened(4),
+        batch_size=2,
+        collate_fn=identity,
+        num_workers=1,
+        worker_init_fn=open_for_worker,
+        multiprocessing_context=context,
+        persistent_workers=persistent,
+    )
+    built = EpochLoader(source, Sharding())
+    _, batch = built.iterate(0)
+    assert batch == [(2, "Opened", 1), (3, "Opened", 1)]
+    assert built.loader.dataset is source.dataset
+    assert built.loader.dataset[3] == (3, None, 1)
+    assert built.loader.worker_init_fn is open_for_worker
+    source.dataset.scale = 2
+    scale = 1 if persistent else 2  # a worker that lives on has its own copy
+    _, batch = built.iterate(1)
+    assert batch == [(2, "Opened", scale), (3, "Opened", scale)]
+    built.close()
+
+
+class Lazy(DataLoader):
+    """Starts its workers with the first batch."""
+
+    def __iter__(self):
+        yield from super().__iter__()
+
+
+def test_a_loader_that_starts_its_workers_late_is_seeded_too():
+    arguments = {"batch_size": 2, "collate_fn": identity, "num_workers": 1}
+    late, usual = (
+        [*EpochLoader(kind(Numbers(4), **arguments), Sharding()).iterate(0)]
+        for kind in (Lazy, DataLoader)
+    )
+    assert late == usual

@@ -14,6 +14,7 @@ from torch import Tensor
 from scaffold_runtime.callback import Callback
 from scaffold_runtime.errors import UserError
 from scaffold_runtime.launch import log, rank_zero_warn
+from scaffold_runtime.refusal import refuse_unless, refuse_unless_one_of
 
 if TYPE_CHECKING:
     from scaffold_runtime import Module, Trainer
@@ -84,13 +85,13 @@ class EarlyStopping(Callback):
         check_on_train_epoch_end: bool | None = None,
         log_rank_zero_only: bool = False,
     ) -> None:
-        self._refuse_unless_one_of("min", "max", mode=mode)
+        refuse_unless_one_of(self, "min", "max", mode=mode)
         limits = {
             "stopping_threshold": stopping_threshold,
             "divergence_threshold": divergence_threshold,
         }
-        self._refuse_unless((Real, Tensor), "a number", **limits)
-        self._refuse_unless(Real, "a number", min_delta=min_delta, patience=patience)
+        refuse_unless(self, (Real, Tensor), "a number", **limits)
+        refuse_unless(self, Real, "a number", min_delta=min_delta, patience=patience)
         self.monitor, self.mode, self.strict = monitor, mode, strict
         self.min_delta = min_delta if mode == "max" else -min_delta
         self.patience, self.verbose = patience, verbose

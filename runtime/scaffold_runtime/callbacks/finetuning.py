@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from scaffold_runtime.callback import Callback
 from scaffold_runtime.launch import rank_zero_info, rank_zero_warn
+from scaffold_runtime.refusal import refuse_if, refuse_unless
 
 if TYPE_CHECKING:
     from scaffold_runtime import Module, Trainer
@@ -216,7 +217,7 @@ class BackboneFinetuning(BaseFinetuning):
     ) -> None:
         super().__init__()
         first = unfreeze_backbone_at_epoch
-        self._refuse_unless(Real, "a number", unfreeze_backbone_at_epoch=first)
+        refuse_unless(self, Real, "a number", unfreeze_backbone_at_epoch=first)
         self.unfreeze_backbone_at_epoch = unfreeze_backbone_at_epoch
         self.lambda_func, self.should_align = lambda_func, should_align
         self.backbone_initial_ratio_lr = backbone_initial_ratio_lr
@@ -239,7 +240,7 @@ class BackboneFinetuning(BaseFinetuning):
         """Freeze the backbone."""
         backbone = getattr(pl_module, "backbone", None)
         rule = f"{type(pl_module).__name__} has no module `backbone` to freeze at first"
-        self._refuse_if(not isinstance(backbone, nn.Module), rule)
+        refuse_if(self, not isinstance(backbone, nn.Module), rule)
         self.freeze(pl_module.backbone)
 
     def finetune_function(

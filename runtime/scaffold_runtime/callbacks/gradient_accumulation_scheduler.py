@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from scaffold_runtime.callback import Callback
 from scaffold_runtime.errors import WrongTypeError
+from scaffold_runtime.refusal import refuse_if, refuse_unless, refuse_unless_count
 
 if TYPE_CHECKING:
     from scaffold_runtime import Module, Trainer
@@ -29,9 +30,9 @@ class GradientAccumulationScheduler(Callback):
                 "GradientAccumulationScheduler needs a schedule such as {0: 1, 4: 2}."
             )
         for epoch, batches in scheduling.items():
-            self._refuse_unless(int, "a whole number", epoch=epoch, batches=batches)
-            self._refuse_unless_count(0, epoch=epoch)
-            self._refuse_unless_count(1, batches=batches)
+            refuse_unless(self, int, "a whole number", epoch=epoch, batches=batches)
+            refuse_unless_count(self, 0, epoch=epoch)
+            refuse_unless_count(self, 1, batches=batches)
         self.scheduling = {0: 1, **scheduling}
         self.epochs = sorted(self.scheduling)
         self._sets = False
@@ -49,9 +50,9 @@ class GradientAccumulationScheduler(Callback):
         if stage != "fit":
             return
         manual = not pl_module.automatic_optimization
-        self._refuse_if(manual, "accumulate in training_step, in manual optimization")
+        refuse_if(self, manual, "accumulate in training_step, in manual optimization")
         both = trainer.accumulate_grad_batches != 1
-        self._refuse_if(both, "leave accumulate_grad_batches of the Trainer out")
+        refuse_if(self, both, "leave accumulate_grad_batches of the Trainer out")
         self._sets = True
         trainer.accumulate_grad_batches = self.get_accumulate_grad_batches(0)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from scaffold_runtime.callback import Callback
 from scaffold_runtime.errors import WrongTypeError
+from scaffold_runtime.refusal import refuse_unless
 
 
 class LambdaCallback(Callback):
@@ -26,6 +27,6 @@ class LambdaCallback(Callback):
                 raise WrongTypeError(
                     f"LambdaCallback({name}=...): Callback has no hook of this name."
                 )
-            self._refuse_unless(Callable, "a function", **{name: function})
+            refuse_unless(self, Callable, "a function", **{name: function})
             if function is not None:
                 setattr(self, name, function)

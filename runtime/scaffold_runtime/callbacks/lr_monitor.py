@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from scaffold_runtime.callback import Callback
 from scaffold_runtime.errors import MisconfigurationError
 from scaffold_runtime.launch import rank_zero_warn
+from scaffold_runtime.refusal import refuse_if, refuse_unless_one_of
 
 if TYPE_CHECKING:
     from scaffold_runtime import Module, Trainer
@@ -45,7 +46,7 @@ class LearningRateMonitor(Callback):
         log_weight_decay: bool = False,
     ) -> None:
         choices = ("step", "epoch", None)
-        self._refuse_unless_one_of(*choices, logging_interval=logging_interval)
+        refuse_unless_one_of(self, *choices, logging_interval=logging_interval)
         self.logging_interval = logging_interval
         self.log_momentum, self.log_weight_decay = log_momentum, log_weight_decay
         self.lrs: dict[str, list[float]] = {}
@@ -54,7 +55,7 @@ class LearningRateMonitor(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: Module) -> None:
         """Find the names."""
-        self._refuse_if(not trainer.loggers, "no logger: leave logger=False out")
+        refuse_if(self, not trainer.loggers, "no logger: leave logger=False out")
         defaults = [optimizer.defaults.keys() for optimizer in trainer.optimizers]
         if self.log_momentum and not all({"momentum", "betas"} & d for d in defaults):
             rank_zero_warn(

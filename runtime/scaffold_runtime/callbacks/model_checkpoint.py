@@ -27,6 +27,12 @@ from scaffold_runtime.errors import (
 )
 from scaffold_runtime.fault import crash_point
 from scaffold_runtime.launch import rank_zero_info, rank_zero_warn
+from scaffold_runtime.refusal import (
+    refuse_if,
+    refuse_unless,
+    refuse_unless_count,
+    refuse_unless_one_of,
+)
 
 if TYPE_CHECKING:
     from scaffold_runtime import Module, Trainer
@@ -108,10 +114,10 @@ class ModelCheckpoint(Checkpoint):
         enable_version_counter: bool = True,
         save_async: bool = False,
     ) -> None:
-        self._refuse_unless((str, os.PathLike), "a path", dirpath=dirpath)
-        self._refuse_unless(str, "text", filename=filename, monitor=monitor)
+        refuse_unless(self, (str, os.PathLike), "a path", dirpath=dirpath)
+        refuse_unless(self, str, "text", filename=filename, monitor=monitor)
         remote = "only local folders are supported; copy checkpoints there afterwards"
-        self._refuse_if("://" in str(dirpath), f"dirpath={dirpath!r}: {remote}")
+        refuse_if(self, "://" in str(dirpath), f"dirpath={dirpath!r}: {remote}")
         self.dirpath: str | None = None
         if dirpath is not None:
             self.dirpath = os.path.realpath(os.path.expanduser(dirpath))
@@ -143,17 +149,18 @@ class ModelCheckpoint(Checkpoint):
         """Raise where the arguments cannot mean anything."""
         steps, epochs = self._every_n_train_steps, self._every_n_epochs
         interval, k = self._train_time_interval, self.save_top_k
-        self._refuse_unless(timedelta, "a timedelta", train_time_interval=interval)
-        self._refuse_unless_count(0, every_n_train_steps=steps, every_n_epochs=epochs)
-        self._refuse_unless_count(-1, save_top_k=k)
+        refuse_unless(self, timedelta, "a timedelta", train_time_interval=interval)
+        refuse_unless_count(self, 0, every_n_train_steps=steps, every_n_epochs=epochs)
+        refuse_unless_count(self, -1, save_top_k=k)
         stray = set("{}") & set(PLACEHOLDER.sub("", self.filename or ""))
         several = (steps > 0) + (epochs > 0) + (interval is not None) > 1
         linked = self.save_async and self.save_last == "link"
-        self._refuse_if(stray, f"filename={self.filename!r} has a brace without a name")
-        self._refuse_unless_one_of("min", "max", mode=self.mode)
-        self._refuse_if(k > 1 and not self.monitor, f"save_top_k={k} needs monitor=")
-        self._refuse_if(linked, "save_async=True cannot link: use save_last=True")
-        self._refuse_if(
+        refuse_if(self, stray, f"filename={self.filename!r} has a brace without a name")
+        refuse_unless_one_of(self, "min", "max", mode=self.mode)
+        refuse_if(self, k > 1 and not self.monitor, f"save_top_k={k} needs monitor=")
+        refuse_if(self, linked, "save_async=True cannot link: use save_last=True")
+        refuse_if(
+            self,
             several,
             "every_n_train_steps, every_n_epochs and train_time_interval exclude one"
             " another: use a callback for each",

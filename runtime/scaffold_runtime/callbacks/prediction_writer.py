@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
 from scaffold_runtime.callback import Callback
+from scaffold_runtime.refusal import refuse_unless_one_of
 
 if TYPE_CHECKING:
     from scaffold_runtime import Module, Trainer
@@ -31,7 +32,7 @@ class BasePredictionWriter(Callback):
 
     def __init__(self, write_interval: Interval = "batch") -> None:
         choices = get_args(Interval)
-        self._refuse_unless_one_of(*choices, write_interval=write_interval)
+        refuse_unless_one_of(self, *choices, write_interval=write_interval)
         self.interval = write_interval
 
     def write_on_batch_end(

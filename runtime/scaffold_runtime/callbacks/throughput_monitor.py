@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from scaffold_runtime.callback import Callback
+from scaffold_runtime.refusal import refuse_unless_count
 
 if TYPE_CHECKING:
     from scaffold_runtime import Module, Trainer
@@ -41,7 +42,7 @@ class ThroughputMonitor(Callback):
         separator: str = "/",
         available_flops: float | None = None,
     ) -> None:
-        self._refuse_unless_count(1, window_size=window_size)
+        refuse_unless_count(self, 1, window_size=window_size)
         self.batch_size_fn, self.length_fn = batch_size_fn, length_fn
         self.window_size, self.separator = window_size, separator
         self.available_flops = available_flops

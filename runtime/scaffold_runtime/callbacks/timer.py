@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from scaffold_runtime.callback import Callback
 from scaffold_runtime.errors import MisconfigurationError
 from scaffold_runtime.launch import rank_zero_info
+from scaffold_runtime.refusal import refuse_unless_one_of
 
 if TYPE_CHECKING:
     from scaffold_runtime import Module, Trainer
@@ -39,7 +40,7 @@ class Timer(Callback):
         interval: str = "step",
         verbose: bool = True,
     ) -> None:
-        self._refuse_unless_one_of("step", "epoch", interval=interval)
+        refuse_unless_one_of(self, "step", "epoch", interval=interval)
         self._duration = None if duration is None else in_seconds(duration)
         self._interval, self._verbose = interval, verbose
         self._start_time: dict[str, float] = {}
@@ -56,7 +57,7 @@ class Timer(Callback):
 
     def _times(self, stage: str) -> tuple[float | None, float | None]:
         """When a stage began and ended."""
-        self._refuse_unless_one_of(*STAGES, stage=stage)
+        refuse_unless_one_of(self, *STAGES, stage=stage)
         return self._start_time.get(stage), self._end_time.get(stage)
 
     def time_elapsed(self, stage: str = "train") -> float:

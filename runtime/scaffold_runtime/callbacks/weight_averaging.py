@@ -12,6 +12,7 @@ from torch.optim.swa_utils import get_ema_avg_fn, get_swa_avg_fn
 
 from scaffold_runtime.callback import Callback
 from scaffold_runtime.launch import rank_zero_warn
+from scaffold_runtime.refusal import refuse_if, refuse_unless_count
 
 if TYPE_CHECKING:
     from scaffold_runtime import Module, Trainer
@@ -45,7 +46,7 @@ class WeightAveraging(Callback):
         multi_avg_fn: MultiAverageFunction | None = None,
     ) -> None:
         both = avg_fn is not None and multi_avg_fn is not None
-        self._refuse_if(both, "give avg_fn or multi_avg_fn, not both")
+        refuse_if(self, both, "give avg_fn or multi_avg_fn, not both")
         self._device, self._use_buffers = device, use_buffers
         self._avg_fn, self._multi_avg_fn = avg_fn or get_swa_avg_fn(), multi_avg_fn
         self._averages: dict[str, Tensor] | None = None
@@ -88,7 +89,7 @@ class WeightAveraging(Callback):
 
         tensors = _parameters_and_buffers(pl_module)
         sharded = any(isinstance(tensor, DTensor) for tensor in tensors.values())
-        self._refuse_if(sharded, "parameters are sharded (FSDP): use strategy='ddp'")
+        refuse_if(self, sharded, "parameters are sharded (FSDP): use strategy='ddp'")
         loaded = self._averages or {}
         starts = {name: loaded.get(name, tensor) for name, tensor in tensors.items()}
         self._averages = {
@@ -222,8 +223,8 @@ class EMAWeightAveraging(WeightAveraging):
         update_starting_at_epoch: int | None = None,
     ) -> None:
         wrong = not isinstance(decay, Real) or not 0.0 <= decay <= 1.0
-        self._refuse_if(wrong, f"decay={decay!r} must be from 0.0 to 1.0")
-        self._refuse_unless_count(0, update_every_n_steps=update_every_n_steps)
+        refuse_if(self, wrong, f"decay={decay!r} must be from 0.0 to 1.0")
+        refuse_unless_count(self, 0, update_every_n_steps=update_every_n_steps)
         super().__init__(device, use_buffers, avg_fn=get_ema_avg_fn(decay))
         self.decay, self.update_every_n_steps = decay, update_every_n_steps
         self.update_starting_at_step = update_starting_at_step

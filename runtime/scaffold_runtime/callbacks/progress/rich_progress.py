@@ -16,6 +16,7 @@ from scaffold_runtime.callbacks.progress.display import LineDisplay
 from scaffold_runtime.callbacks.progress.layout import GAP, Task, arrange
 from scaffold_runtime.callbacks.progress.progress_bar import ProgressBar
 from scaffold_runtime.errors import MisconfigurationError
+from scaffold_runtime.refusal import refuse_if, refuse_unless
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -86,7 +87,7 @@ class RichProgressBar(ProgressBar):
         console_kwargs: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        self._refuse_unless(Real, "a number", refresh_rate=refresh_rate)
+        refuse_unless(self, Real, "a number", refresh_rate=refresh_rate)
         self.refresh_rate, self.theme = refresh_rate, theme
         self._leave, self._console_kwargs = leave, console_kwargs or {}
         self._enabled, self._next_draw = True, 0.0
@@ -238,8 +239,8 @@ class TQDMProgressBar(RichProgressBar):
         self, refresh_rate: int = 1, process_position: int = 0, leave: bool = False
     ) -> None:
         rule = "process_position is not supported: one process draws in a terminal"
-        self._refuse_if(process_position, rule)
-        self._refuse_unless(Real, "a number", refresh_rate=refresh_rate)
+        refuse_if(self, process_position, rule)
+        refuse_unless(self, Real, "a number", refresh_rate=refresh_rate)
         super().__init__(10 if refresh_rate else 0, leave)
         self.refresh_rate, self._stride = refresh_rate, refresh_rate or 1
 
