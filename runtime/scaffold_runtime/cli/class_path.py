@@ -26,6 +26,7 @@ DOORS = (
     "scaffold_runtime.strategies",
     "scaffold_runtime.cli",
     "scaffold_runtime.profilers",
+    "scaffold_runtime.demos",
     "scaffold_runtime",
 )
 

@@ -27,6 +27,10 @@ from tests.runtime.cli.project import Activation, Model
         ),
         ("lightning.pytorch.loggers.CSVLogger", "scaffold_runtime.loggers.CSVLogger"),
         (
+            "lightning.pytorch.demos.boring_classes.DemoModel",
+            "scaffold_runtime.demos.DemoModel",
+        ),
+        (
             "lightning.pytorch.strategies.DDPStrategy",
             "scaffold_runtime.strategies.DDPStrategy",
         ),
