@@ -140,8 +140,7 @@ def _set_up(trainer: Trainer, fn: TrainerFn, ckpt_path: str | None) -> None:
     fitting, module = fn is TrainerFn.FITTING, trainer.module
     _attach_module_callbacks(trainer)
     # Before anything is written: what is not there or damaged leaves no folder behind.
-    path, content = search.open_checkpoint(trainer, ckpt_path, fn)
-    trainer.ckpt_path = None if path is None else str(path)
+    content = search.open_checkpoint(trainer, ckpt_path)
     _prepare_data(trainer)
     for recorder in (trainer.train_recorder, trainer.eval_recorder):
         recorder.reset()  # metric objects may be left from an epoch that an error cut short
@@ -159,8 +158,8 @@ def _set_up(trainer: Trainer, fn: TrainerFn, ckpt_path: str | None) -> None:
     if trainer.sync_batchnorm and trainer.distributed:
         synchronize_batch_norm(module, trainer.engine.device)
     trainer.engine.prepare_module(module)
-    if content is not None and path is not None:
-        resume.load_weights(trainer, content, path)
+    if content is not None:
+        resume.load_weights(trainer, content)
         if fitting:
             resume.load_seed(trainer, content)
         resume.load_callbacks(trainer, content)
@@ -175,8 +174,8 @@ def _set_up(trainer: Trainer, fn: TrainerFn, ckpt_path: str | None) -> None:
     if trainer.enable_autolog_hparams:
         _log_hyperparameters(trainer)
     if fitting:
-        if content is not None and path is not None:
-            resume.load_training_state(trainer, content, path)
+        if content is not None:
+            resume.load_training_state(trainer, content)
         trainer.plan = plan_step(trainer)
         if trainer.check_finite:
             trainer.verdict = make_verdict(trainer)

@@ -11,25 +11,26 @@ from scaffold_runtime.archive import load_archive
 from scaffold_runtime.checkpoint import read_checkpoint, verify_checkpoint
 from scaffold_runtime.errors import CheckpointError, DamagedCheckpointError
 from scaffold_runtime.launch import rank_zero_info, rank_zero_warn
-from scaffold_runtime.progress import TrainerFn
 
 if TYPE_CHECKING:
     from scaffold_runtime.trainer import Trainer
 
 
-Found = tuple[Path | None, dict[str, Any] | None]
+def open_checkpoint(trainer: Trainer, ckpt_path: str | None) -> dict[str, Any] | None:
+    """The content of what `ckpt_path` names, found by rank 0 for all; None for None.
 
-
-def open_checkpoint(trainer: Trainer, ckpt_path: str | None, fn: TrainerFn) -> Found:
-    """What `ckpt_path` names, found by rank 0 for all, and its content; None for None.
+    The file becomes `trainer.ckpt_path`.
 
     Raises:
         CheckpointError: there is no such checkpoint, or none that is whole.
     """
     if ckpt_path is None:
-        return None, None
+        trainer.ckpt_path = None
+        return None
     path = trainer.engine.on_rank_zero(lambda: _find(trainer, ckpt_path))
-    return path, read_checkpoint(path, for_training=fn is TrainerFn.FITTING)
+    content = read_checkpoint(path, for_training=trainer.fitting)
+    trainer.ckpt_path = str(path)
+    return content
 
 
 def _find(trainer: Trainer, ckpt_path: str) -> Path:
