@@ -563,7 +563,7 @@ class Trainer:
             check_loss(self, loss, self.progress.batch)
         self.strategy.before_backward(loss)
         self.hooks.call("on_before_backward", loss)
-        (self.plan.backward or self.scaled_backward)(loss, *args, **kwargs)
+        self.plan.backward(loss, *args, **kwargs)
         self.hooks.call("on_after_backward")
 
     def scaled_backward(self, loss: torch.Tensor, *args: Any, **kwargs: Any) -> None:

@@ -156,10 +156,10 @@ def train_batch(trainer: Trainer, batch: Any, batch_idx: int) -> None:
         batch = trainer.transfer(batch, 0)
     recorder.batch, recorder.batch_size = batch, None
     trainer.shows_epoch = False
-    table, start = hooks.table, "on_train_batch_start"
+    start = "on_train_batch_start"
     if batch is None:
         rank_zero_warn("train_dataloader gave None as a batch: it is skipped.")
-    elif table[start]:
+    elif hooks[start]:
         answer = hooks.call(start, batch, batch_idx)[-1]
         if answer == -1 and is_overridden(trainer.module, start, Module):
             trainer.is_last_batch = True
@@ -196,7 +196,7 @@ def train_batch(trainer: Trainer, batch: Any, batch_idx: int) -> None:
         if trainer.is_last_batch:
             step_schedulers(trainer, "epoch", plateau=False)
     trainer.validation_due = validation_is_due(trainer)
-    if table["on_train_batch_end"]:
+    if hooks["on_train_batch_end"]:
         hooks.call("on_train_batch_end", outputs, batch, batch_idx)
     recorder.batch = recorder.batch_size = None
     if stepping and trainer.loggers and (trainer.logs_step or trainer.fast_dev_run):
@@ -207,7 +207,7 @@ def forward_backward(
     trainer: Trainer, arguments: tuple[Any, ...], batch_idx: int
 ) -> Any:
     """The step's forward pass, zeroed gradients, and the backward pass."""
-    plan, hooks, table = trainer.plan, trainer.hooks, trainer.hooks.table
+    plan, hooks = trainer.plan, trainer.hooks
     trainer.recorder.hook = "training_step"
     if plan.autocast is None:
         output = plan.training_step(*arguments)
@@ -224,7 +224,7 @@ def forward_backward(
     accumulated = trainer.accumulate_grad_batches
     if batch_idx % accumulated == 0 and trainer.optimizers:
         optimizer = trainer.optimizers[0]
-        if table["on_before_zero_grad"]:
+        if hooks["on_before_zero_grad"]:
             hooks.call("on_before_zero_grad", optimizer)
         if plan.zero_grad is None:
             optimizer.zero_grad()
@@ -235,13 +235,10 @@ def forward_backward(
     if accumulated > 1:
         loss = loss / accumulated
         outputs["loss"] = loss.detach()
-    if table["on_before_backward"]:
+    if hooks["on_before_backward"]:
         hooks.call("on_before_backward", loss)
-    if plan.backward is None:
-        loss.backward()
-    else:
-        plan.backward(loss)
-    if table["on_after_backward"]:
+    plan.backward(loss)
+    if hooks["on_after_backward"]:
         hooks.call("on_after_backward")
     return outputs
 
@@ -285,7 +282,7 @@ def apply_gradients(trainer: Trainer, optimizer: Optimizer) -> None:
 def before_step(trainer: Trainer, optimizer: Optimizer) -> None:
     """What comes between the gradients and the step: hooks, then clipping."""
     trainer.engine.precision.unscale(optimizer)
-    if trainer.hooks.table["on_before_optimizer_step"]:
+    if trainer.hooks["on_before_optimizer_step"]:
         trainer.hooks.call("on_before_optimizer_step", optimizer)
     if trainer.plan.clip is not None:
         trainer.recorder.hook = "configure_gradient_clipping"
