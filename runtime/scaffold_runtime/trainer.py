@@ -367,7 +367,7 @@ class Trainer:
         self.should_stop = False
         self.module: Module = None  # type: ignore[assignment]
         self.datamodule: DataModule | None = None
-        self.source: loading.DataSource = None  # type: ignore[assignment]
+        self.given_loaders: dict[str, Any] = {}
         self.hooks: Hooks = None  # type: ignore[assignment]
         self.plan: StepPlan = None  # type: ignore[assignment]
         self.transfer: Any = None
@@ -736,7 +736,7 @@ class Trainer:
         limit = math.inf if self.max_steps == -1 else self.max_steps
         if self.max_epochs == -1:
             return limit
-        if self.source is not None:
+        if self.module is not None:
             loading.load_training_data(self)
         if self.num_training_batches == math.inf:
             return self.max_steps

@@ -129,7 +129,7 @@ def _attach(
                 f"{stage}_epoch_end is not called, as in Lightning 2: rename it to {hook},"
                 " and keep what the steps return yourself."
             )
-    trainer.source = loading.DataSource(trainer.module, trainer.datamodule, given)
+    trainer.given_loaders = given
     trainer.module.trainer = trainer
     if trainer.datamodule is not None:
         trainer.datamodule.trainer = trainer

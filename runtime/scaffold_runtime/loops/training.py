@@ -66,7 +66,7 @@ def fit(trainer: Trainer) -> None:
             trainer.hooks.call("on_train_end")
         return
     has_step = is_overridden(trainer.module, "validation_step", Module)
-    if has_step != trainer.source.has("validate"):
+    if has_step != loading.provides_validation(trainer):
         names = ("validation_step", "val_dataloader")
         there, missing = names if has_step else names[::-1]
         rank_zero_warn(f"There is a {there} and no {missing}: nothing is validated.")
