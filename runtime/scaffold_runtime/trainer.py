@@ -400,7 +400,7 @@ class Trainer:
         self.nonfinite = ""
         self.verdict: DelayedVerdict | None = None
         self.gradient_norm: torch.Tensor | None = None
-        self.stop_signal, self.stop_was_agreed_on = 0, False
+        self.agreed_signal: int | None = None
         self.resumed: dict[str, Any] | None = None
         self.rank_state: dict[str, Any] | None = None
 

@@ -102,8 +102,7 @@ def check_update(trainer: Trainer, optimizer: Optimizer) -> bool:
         trainer.nonfinite = trainer.nonfinite or finding
     found, signal = int(bool(trainer.nonfinite)), trainer.signals.received
     if trainer.distributed:
-        found, trainer.stop_signal = trainer.engine.agree_on_most(found, signal)
-        trainer.stop_was_agreed_on = True
+        found, trainer.agreed_signal = trainer.engine.agree_on_most(found, signal)
     if not found:
         return True
     finding = trainer.nonfinite or "Another rank found a loss that is not finite"

@@ -297,13 +297,12 @@ def _restore_rank(trainer: Trainer, state: dict[str, Any]) -> None:
 # --- stopping -----------------------------------------------------------------------------
 
 
-def save_and_stop(trainer: Trainer) -> None:
+def save_and_stop(trainer: Trainer, signal_number: int) -> None:
     """Save the last whole step as `last` and end the run.
 
     Raises:
         RunStopped: always.
     """
-    signal_number = trainer.stop_signal or trainer.signals.received
     for callback in trainer.model_checkpoints:
         try:
             callback.finish_writing()

@@ -150,8 +150,7 @@ def _set_up(trainer: Trainer, fn: TrainerFn, ckpt_path: str | None) -> None:
         trainer.progress.batch, trainer.progress.phase = 0, Phase.BETWEEN
     _call_setup(trainer, fn.value)
     if fitting:
-        folder = trainer.checkpoint_folder()
-        trainer.engine.on_rank_zero(lambda: _take_folder(trainer, folder))
+        trainer.engine.on_rank_zero(lambda: _take_folder(trainer))
     with trainer.init_module():
         module.configure_model()
     trainer.hooks = Hooks(trainer, module, trainer.callbacks)
@@ -169,7 +168,11 @@ def _set_up(trainer: Trainer, fn: TrainerFn, ckpt_path: str | None) -> None:
     trainer.eval_recorder = MetricRecorder(False, reduce, engine.device)
     trainer.forget_metrics()
     if fitting:
-        _configure_optimizers(trainer)
+        trainer.optimizers, trainer.lr_scheduler_configs = parse_optimizers(
+            module.configure_optimizers(),
+            module.automatic_optimization,
+            is_overridden(module, "lr_scheduler_step", Module),
+        )
         trainer.hooks.call("on_fit_start")
     if trainer.enable_autolog_hparams:
         _log_hyperparameters(trainer)
@@ -185,8 +188,9 @@ def _set_up(trainer: Trainer, fn: TrainerFn, ckpt_path: str | None) -> None:
     module.zero_grad()
 
 
-def _take_folder(trainer: Trainer, folder: str | None) -> None:
+def _take_folder(trainer: Trainer) -> None:
     """Lock the checkpoint folder, and sweep what a killed run has left in it."""
+    folder = trainer.checkpoint_folder()
     trainer.lock.acquire(folder)
     if folder is not None:
         remove_staged(folder)
@@ -222,15 +226,6 @@ def _call_setup(trainer: Trainer, stage: str) -> None:
     trainer.profiler.setup(stage, rank, trainer.log_dir)
     trainer.engine.barrier("setup")
     _tell_all(trainer, "setup", stage)
-
-
-def _configure_optimizers(trainer: Trainer) -> None:
-    module = trainer.module
-    trainer.optimizers, trainer.lr_scheduler_configs = parse_optimizers(
-        module.configure_optimizers(),
-        module.automatic_optimization,
-        is_overridden(module, "lr_scheduler_step", Module),
-    )
 
 
 def _log_hyperparameters(trainer: Trainer) -> None:

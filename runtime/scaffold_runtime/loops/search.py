@@ -34,35 +34,31 @@ def open_checkpoint(trainer: Trainer, ckpt_path: str | None) -> dict[str, Any] |
 
 
 def _find(trainer: Trainer, ckpt_path: str) -> Path:
-    if ckpt_path == "best":
-        return _best(trainer)
-    if ckpt_path == "last":
-        path = _newest(trainer, ckpt_path)
-        rank_zero_info(f"ckpt_path='last' is {path}")
-        return path
-    return Path(ckpt_path)
+    if ckpt_path not in ("best", "last"):
+        return Path(ckpt_path)
+    path = _best(trainer) if ckpt_path == "best" else _newest(trainer, "last")
+    rank_zero_info(f"ckpt_path={ckpt_path!r} is {path}")
+    return path
 
 
 def _best(trainer: Trainer) -> Path:
-    path = getattr(trainer.checkpoint_callback, "best_model_path", "")
-    if not path:
-        if trainer.fast_dev_run:
-            raise CheckpointError(
-                "ckpt_path='best' found no checkpoint: fast_dev_run writes none."
-            )
-        path = _best_of_file(_newest(trainer, "best"))
-    rank_zero_info(f"ckpt_path='best' is {Path(path)}")
-    return Path(path)
+    if path := getattr(trainer.checkpoint_callback, "best_model_path", ""):
+        return Path(path)
+    if trainer.fast_dev_run:
+        raise CheckpointError(
+            "ckpt_path='best' found no checkpoint: fast_dev_run writes none."
+        )
+    return _best_of_file(_newest(trainer, "best"))
 
 
-def _best_of_file(newest: Path) -> str:
+def _best_of_file(newest: Path) -> Path:
     """The best checkpoint so far, as the newest one's ModelCheckpoint knew it."""
     states = read_checkpoint(newest).get("callbacks", {})
     for key, state in states.items():
         best = key.startswith("ModelCheckpoint") and state.get("best_model_path")
         if best and Path(best).is_file():
-            return str(best)
-    return str(newest)
+            return Path(best)
+    return newest
 
 
 def _newest(trainer: Trainer, asked: str) -> Path:

@@ -124,8 +124,8 @@ def train_epoch(trainer: Trainer) -> None:
         trainer.is_last_batch = is_last
         train(trainer, batch, progress.batch)
         finish_batch(trainer)
-        if (trainer.signals.received or trainer.distributed) and must_stop(trainer):
-            save_and_stop(trainer)
+        if trainer.signals.received or trainer.distributed:
+            stop_if_asked(trainer)
     trainer.train_loader.finish(batches, progress.batch)
     progress.phase = Phase.EPOCH_DONE
     trainer.keep_metrics()
@@ -365,15 +365,15 @@ def finish_epoch(trainer: Trainer) -> None:
     progress.batch, progress.phase = 0, Phase.BETWEEN
 
 
-def must_stop(trainer: Trainer) -> bool:
-    """Whether any rank was asked to stop; all ranks say the same at the same step."""
+def stop_if_asked(trainer: Trainer) -> None:
+    """End the run if any rank was asked to stop; all ranks do so at the same step."""
+    asked, trainer.agreed_signal = trainer.agreed_signal, None
     if not trainer.distributed:
-        return bool(trainer.signals.received)
-    if trainer.is_stepping and not trainer.stop_was_agreed_on:
-        agree = trainer.engine.agree_on_most
-        _, trainer.stop_signal = agree(0, trainer.signals.received)
-    trainer.stop_was_agreed_on = False
-    return bool(trainer.stop_signal)
+        asked = trainer.signals.received
+    elif trainer.is_stepping and asked is None:
+        _, asked = trainer.engine.agree_on_most(0, trainer.signals.received)
+    if asked:
+        save_and_stop(trainer, asked)
 
 
 # --- when ---------------------------------------------------------------------------------
