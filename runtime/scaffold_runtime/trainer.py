@@ -387,7 +387,7 @@ class Trainer:
 
     def reset(self) -> None:
         """Every fit asks for its loaders anew, and knows of no batch before."""
-        self.train_loader: EpochLoader | None = None
+        self.train_loader: EpochLoader = None  # type: ignore[assignment]
         self.eval_loaders: list[EpochLoader] = []
         self.val_dataloaders: Any = None
         self.num_val_batches: list[int | float] = []
@@ -560,7 +560,7 @@ class Trainer:
     def run_backward(self, loss: torch.Tensor, *args: Any, **kwargs: Any) -> None:
         """A backward pass of manual optimization: hooks, scaling, the module's own."""
         if self.check_finite:
-            check_loss(self, loss, self.progress.batch)
+            check_loss(self, loss)
         self.strategy.before_backward(loss)
         self.hooks.call("on_before_backward", loss)
         self.plan.backward(loss, *args, **kwargs)
@@ -616,15 +616,15 @@ class Trainer:
         """Folder of the first ModelCheckpoint, None without one."""
         return self.model_checkpoints[0].dirpath if self.model_checkpoints else None
 
-    def checkpoint_folders(self) -> list[str]:
+    def checkpoint_folders(self) -> list[Path]:
         """Folders to look for checkpoints in: this run's, then earlier versions', newest first."""
-        folders = [own.resolve_dirpath(self) for own in self.model_checkpoints[:1]]
+        folders = [Path(c.resolve_dirpath(self)) for c in self.model_checkpoints[:1]]
         for logger in self.loggers:
             root = Path(logger.root_dir or self.default_root_dir)
             versions = sorted(root.glob("version_*/checkpoints"), key=_version_of)
-            folders += [str(folder) for folder in reversed(versions)]
+            folders += reversed(versions)
         if not self.loggers:
-            folders.append(os.path.join(self.default_root_dir, "checkpoints"))
+            folders.append(Path(self.default_root_dir, "checkpoints"))
         return list(dict.fromkeys(folders))
 
     # --- metrics ----------------------------------------------------------------------

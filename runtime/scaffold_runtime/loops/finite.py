@@ -73,12 +73,13 @@ def make_verdict(trainer: Trainer) -> DelayedVerdict | None:
     return DelayedVerdict(scales) if on_cuda and usual and (scales or masks) else None
 
 
-def check_loss(trainer: Trainer, loss: torch.Tensor, batch_idx: int) -> None:
+def check_loss(trainer: Trainer, loss: torch.Tensor) -> None:
     """Note a loss that is not finite; `check_update` acts before the next step."""
     if trainer.verdict is not None:
         trainer.verdict.note(loss)
     elif not loss.detach().isfinite().all():
-        trainer.nonfinite = f"The loss of batch {batch_idx} is {loss.tolist()}"
+        batch = trainer.progress.batch
+        trainer.nonfinite = f"The loss of batch {batch} is {loss.tolist()}"
 
 
 def check_update(trainer: Trainer, optimizer: Optimizer) -> bool:

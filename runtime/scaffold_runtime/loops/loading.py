@@ -85,7 +85,7 @@ def load_training_data(trainer: Trainer) -> None:
 def reload_training_data(trainer: Trainer) -> None:
     """Ask anew every `reload_dataloaders_every_n_epochs`."""
     if _is_due(trainer, trainer.loaded_train_at):
-        trainer.train_loader = None
+        trainer.train_loader = None  # type: ignore[assignment]
         load_training_data(trainer)
 
 

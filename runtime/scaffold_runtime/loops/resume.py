@@ -244,7 +244,6 @@ def resume_epoch(trainer: Trainer) -> Iterator[Any] | None:
     if state is None:
         return None
     progress, loader = trainer.progress, trainer.train_loader
-    assert loader is not None
     between_epochs = progress.batch == 0 and progress.phase == Phase.BETWEEN
     batches: Iterator[Any] = iter(())
     with fitting("The state of the loop", trainer.ckpt_path):

@@ -68,7 +68,7 @@ def _newest(trainer: Trainer, asked: str) -> Path:
         CheckpointError: there is none.
     """
     needed = "optimizer_states" if trainer.fitting else "state_dict"
-    folders = [Path(folder) for folder in trainer.checkpoint_folders()]
+    folders = trainer.checkpoint_folders()
     for folder in folders:
         found = (file for file in folder.glob("*.ckpt") if not file.is_dir())
         files = [file for file in found if not file.name.startswith("damaged-")]

@@ -62,9 +62,9 @@ def plan_step(trainer: Trainer) -> StepPlan:
     clips = automatic and (own_clipping or bool(trainer.gradient_clip_val))
     profiler = trainer.profiler
     measures = not isinstance(profiler, PassThroughProfiler)
-    own_backward = is_overridden(module, "backward", Module) or not automatic
-    backward = profiler.wrap(trainer.scaled_backward, "backward")
-    loss_backward = operator.methodcaller("backward")
+    backward: Callable[..., Any] = operator.methodcaller("backward")
+    if measures or scales or not automatic or is_overridden(module, "backward", Module):
+        backward = profiler.wrap(trainer.scaled_backward, "backward")
     has_hook = bool(trainer.hooks["on_before_optimizer_step"])
     own_zero = is_overridden(module, "optimizer_zero_grad", Module)
     own_step = is_overridden(module, "optimizer_step", Module)
@@ -78,7 +78,7 @@ def plan_step(trainer: Trainer) -> StepPlan:
         and (own_step or any(map(needs_closure, trainer.optimizers))),
         autocast=None if precision.is_plain else precision.forward_context,
         zero_grad=module.optimizer_zero_grad if own_zero else None,
-        backward=backward if own_backward or measures or scales else loss_backward,
+        backward=backward,
         clip=module.configure_gradient_clipping if clips else None,
         step=profiler.wrap(step, "optimizer_step"),
         works_before_step=clips or scales or has_hook,

@@ -104,7 +104,6 @@ def train_epoch(trainer: Trainer) -> None:
     """Train one epoch, or the rest of one that a checkpoint stopped in."""
     progress, hooks = trainer.progress, trainer.hooks
     loading.reload_training_data(trainer)
-    assert trainer.train_loader is not None
     batches = resume_epoch(trainer)
     if batches is None:
         hooks.call("on_train_epoch_start")
@@ -141,7 +140,6 @@ def _with_end(trainer: Trainer, batches: Iterator[Any]) -> Iterator[tuple[Any, b
     Only where their number is unknown is a batch fetched ahead: fetching draws from the
     random state before its turn.
     """
-    assert trainer.train_loader is not None
     if trainer.num_training_batches == math.inf:
         return trainer.train_loader.with_end(batches)
     left = max(0, int(trainer.num_training_batches) - trainer.progress.batch)
@@ -179,11 +177,11 @@ def train_batch(trainer: Trainer, batch: Any, batch_idx: int) -> None:
         with trainer.engine.autocast():
             _, outputs = _read_output(trainer, plan.training_step(*arguments))
     elif stepping and plan.by_closure:
-        outputs = step_by_closure(trainer, arguments, batch_idx)
+        outputs = step_by_closure(trainer, arguments)
     else:
         if accumulated > 1:
             trainer.strategy.set_gradient_sync(stepping)
-        outputs = forward_backward(trainer, arguments, batch_idx)
+        outputs = forward_backward(trainer, arguments)
         if stepping and trainer.optimizers:
             apply_gradients(trainer, trainer.optimizers[0])
         elif stepping:  # nothing is optimized, and the steps' limits hold
@@ -203,11 +201,9 @@ def train_batch(trainer: Trainer, batch: Any, batch_idx: int) -> None:
         trainer.send_metrics(recorder.metrics(on_step=True).log)
 
 
-def forward_backward(
-    trainer: Trainer, arguments: tuple[Any, ...], batch_idx: int
-) -> Any:
+def forward_backward(trainer: Trainer, arguments: tuple[Any, ...]) -> Any:
     """The step's forward pass, zeroed gradients, and the backward pass."""
-    plan, hooks = trainer.plan, trainer.hooks
+    plan, hooks, batch_idx = trainer.plan, trainer.hooks, trainer.progress.batch
     trainer.recorder.hook = "training_step"
     if plan.autocast is None:
         output = plan.training_step(*arguments)
@@ -220,7 +216,7 @@ def forward_backward(
     else:
         loss, outputs = _read_output(trainer, output)
     if loss is not None and trainer.check_finite:
-        check_loss(trainer, loss, batch_idx)
+        check_loss(trainer, loss)
     accumulated = trainer.accumulate_grad_batches
     if batch_idx % accumulated == 0 and trainer.optimizers:
         optimizer = trainer.optimizers[0]
@@ -293,14 +289,13 @@ def before_step(trainer: Trainer, optimizer: Optimizer) -> None:
         )
 
 
-def step_by_closure(
-    trainer: Trainer, arguments: tuple[Any, ...], batch_idx: int
-) -> Any:
+def step_by_closure(trainer: Trainer, arguments: tuple[Any, ...]) -> Any:
     """A step that runs the forward and backward pass itself: LBFGS, or an own hook."""
     results: list[Any] = []
+    batch_idx = trainer.progress.batch
 
     def closure() -> torch.Tensor | None:
-        results.append(forward_backward(trainer, arguments, batch_idx))
+        results.append(forward_backward(trainer, arguments))
         loss: torch.Tensor | None = results[-1].get("loss")
         return loss
 
