@@ -16,7 +16,7 @@ INTERVAL = 1.0
 
 
 class Heartbeat:
-    """A thread that writes a count, this rank's process and its last step to the store.
+    """A thread that writes the time, this rank's process and its last step to the store.
 
     Args:
         store: the key-value store of the process group.
@@ -31,21 +31,19 @@ class Heartbeat:
         self._store, self._rank, self._world_size = store.clone(), rank, world_size
         self.step = 0
         self._host = socket.gethostname()
-        self._beat(0)
+        self._beat()
         self._ends = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         self._thread.start()
 
-    def _beat(self, count: int) -> None:
-        text = f"{count} {self.step} {os.getpid()} {self._host}"
+    def _beat(self) -> None:
+        text = f"{time.monotonic_ns()} {self.step} {os.getpid()} {self._host}"
         self._store.set(f"heartbeat/{self._rank}", text)
 
     def _run(self) -> None:
-        count = 0
         while not self._ends.wait(INTERVAL):
-            count += 1
             try:
-                self._beat(count)
+                self._beat()
             except RuntimeError:  # the store is gone, and the run with it
                 return
 

@@ -367,7 +367,7 @@ class Trainer:
         self.should_stop = False
         self.module: Module = None  # type: ignore[assignment]
         self.datamodule: DataModule | None = None
-        self.source: loading.DataSource = None  # type: ignore[assignment]
+        self.given_loaders: dict[str, Any] = {}
         self.hooks: Hooks = None  # type: ignore[assignment]
         self.plan: StepPlan = None  # type: ignore[assignment]
         self.transfer: Any = None
@@ -387,7 +387,7 @@ class Trainer:
 
     def reset(self) -> None:
         """Every fit asks for its loaders anew, and knows of no batch before."""
-        self.train_loader: EpochLoader | None = None
+        self.train_loader: EpochLoader = None  # type: ignore[assignment]
         self.eval_loaders: list[EpochLoader] = []
         self.val_dataloaders: Any = None
         self.num_val_batches: list[int | float] = []
@@ -400,7 +400,7 @@ class Trainer:
         self.nonfinite = ""
         self.verdict: DelayedVerdict | None = None
         self.gradient_norm: torch.Tensor | None = None
-        self.stop_signal, self.stop_was_agreed_on = 0, False
+        self.agreed_signal: int | None = None
         self.resumed: dict[str, Any] | None = None
         self.rank_state: dict[str, Any] | None = None
 
@@ -560,10 +560,10 @@ class Trainer:
     def run_backward(self, loss: torch.Tensor, *args: Any, **kwargs: Any) -> None:
         """A backward pass of manual optimization: hooks, scaling, the module's own."""
         if self.check_finite:
-            check_loss(self, loss, self.progress.batch)
+            check_loss(self, loss)
         self.strategy.before_backward(loss)
         self.hooks.call("on_before_backward", loss)
-        (self.plan.backward or self.scaled_backward)(loss, *args, **kwargs)
+        self.plan.backward(loss, *args, **kwargs)
         self.hooks.call("on_after_backward")
 
     def scaled_backward(self, loss: torch.Tensor, *args: Any, **kwargs: Any) -> None:
@@ -616,15 +616,15 @@ class Trainer:
         """Folder of the first ModelCheckpoint, None without one."""
         return self.model_checkpoints[0].dirpath if self.model_checkpoints else None
 
-    def checkpoint_folders(self) -> list[str]:
+    def checkpoint_folders(self) -> list[Path]:
         """Folders to look for checkpoints in: this run's, then earlier versions', newest first."""
-        folders = [own.resolve_dirpath(self) for own in self.model_checkpoints[:1]]
+        folders = [Path(c.resolve_dirpath(self)) for c in self.model_checkpoints[:1]]
         for logger in self.loggers:
             root = Path(logger.root_dir or self.default_root_dir)
             versions = sorted(root.glob("version_*/checkpoints"), key=_version_of)
-            folders += [str(folder) for folder in reversed(versions)]
+            folders += reversed(versions)
         if not self.loggers:
-            folders.append(os.path.join(self.default_root_dir, "checkpoints"))
+            folders.append(Path(self.default_root_dir, "checkpoints"))
         return list(dict.fromkeys(folders))
 
     # --- metrics ----------------------------------------------------------------------
@@ -736,7 +736,7 @@ class Trainer:
         limit = math.inf if self.max_steps == -1 else self.max_steps
         if self.max_epochs == -1:
             return limit
-        if self.source is not None:
+        if self.module is not None:
             loading.load_training_data(self)
         if self.num_training_batches == math.inf:
             return self.max_steps

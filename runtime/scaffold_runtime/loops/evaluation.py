@@ -8,7 +8,6 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -40,7 +39,7 @@ def check_sanity(trainer: Trainer) -> None:
         trainer.hooks.call("on_sanity_check_start")
         loading.load_validation_data(trainer)
         if trainer.enable_validation:
-            run_loaders(trainer, trainer.eval_loaders, trainer.num_sanity_val_batches)
+            run_loaders(trainer, trainer.num_sanity_val_batches)
         trainer.hooks.call("on_sanity_check_end")
         trainer.forget_metrics()
         trainer.begin_stage("train")
@@ -56,7 +55,7 @@ def validate_in_fit(trainer: Trainer) -> None:
     loading.load_validation_data(trainer)
     if trainer.enable_validation:
         trainer.rank_state = copy.deepcopy(rank_state(trainer))
-        run_loaders(trainer, trainer.eval_loaders, trainer.num_val_batches)
+        run_loaders(trainer, trainer.num_val_batches)
     trainer.begin_stage("train")
     trainer.validated_at = time.monotonic()
 
@@ -66,30 +65,31 @@ def evaluate(trainer: Trainer, keeps_outputs: bool = False) -> list[Any]:
     stage, progress = trainer.state.stage or "", trainer.progress
     others = {k: n for k, n in progress.eval_batches.items() if stage not in k}
     progress.eval_batches = others  # an x axis of its own each time
-    loaders, counts = loading.load_evaluation_data(trainer, stage)
+    counts = loading.load_evaluation_data(trainer, stage)
     trainer.begin_stage(stage)
-    return run_loaders(trainer, loaders, counts, keeps_outputs) if any(counts) else []
+    return run_loaders(trainer, counts, keeps_outputs) if any(counts) else []
 
 
 def run_loaders(
-    trainer: Trainer,
-    loaders: list[EpochLoader],
-    limits: list[int | float],
-    keeps_outputs: bool = False,
+    trainer: Trainer, limits: list[int | float], keeps_outputs: bool = False
 ) -> list[Any]:
-    """Run every loader; for each a dict of metrics, or what the step returned of a batch."""
+    """Run every loader; for each a dict of metrics, or what the step returned of a batch.
+
+    Evaluation mode inside; each submodule's own mode comes back afterwards.
+    """
     stage = trainer.state.stage or ""
     word = _HOOK_WORD.get(stage, stage)
-    hooks, recorder = trainer.hooks, trainer.recorder
+    hooks, recorder, loaders = trainer.hooks, trainer.recorder, trainer.eval_loaders
     outputs: list[list[Any]] = [[] for _ in loaders]
     # A validation in fit may keep tensors for training, so it makes no inference tensors.
     allowed = not trainer.fitting and trainer.strategy.allows_inference_mode
     inference = trainer.inference_mode and allowed
     gradients_off = torch.inference_mode if inference else torch.no_grad
-    with _evaluation_mode(trainer, word), gradients_off():
+    modes = [(child, child.training) for child in trainer.module.modules()]
+    hooks.call(f"on_{word}_model_eval")
+    with gradients_off():
         hooks.call(f"on_{word}_start")
         hooks.call(f"on_{word}_epoch_start")
-        trainer.shows_epoch = False
         step = _bind_step(trainer, word, len(loaders))
         evaluate = trainer.profiler.wrap(_evaluate_batch, f"run_{stage}_batch")
         for index, (loader, limit) in enumerate(zip(loaders, limits, strict=True)):
@@ -99,7 +99,7 @@ def run_loaders(
                 if keeps_outputs:
                     outputs[index].append(move_batch(output, torch.device("cpu")))
             trainer.keep_metrics()
-        recorder.dataloader_idx = recorder.batch = recorder.batch_size = None
+        recorder.dataloader_idx = None
         trainer.shows_epoch = True
         hooks.call(f"on_{word}_epoch_end")
         metrics = _finish_metrics(trainer, len(loaders))
@@ -108,6 +108,9 @@ def run_loaders(
             trainer.progress.phase = Phase.VALIDATED
         hooks.call(f"on_{word}_end")
         recorder.reset()
+    if not hooks.call(f"on_{word}_model_train"):
+        for child, training in modes:
+            child.training = training
     return outputs if keeps_outputs else metrics
 
 
@@ -199,17 +202,3 @@ def print_results(results: list[dict[str, float]], stage: str) -> None:
         width = max(map(len, metrics), default=0)
         for name, value in metrics.items():
             print(f"  {name:<{width}}  {value:.4f}")
-
-
-# --- modes --------------------------------------------------------------------------------
-
-
-@contextmanager
-def _evaluation_mode(trainer: Trainer, word: str) -> Iterator[None]:
-    """Evaluation mode inside; each submodule's own mode comes back afterwards."""
-    modes = [(child, child.training) for child in trainer.module.modules()]
-    trainer.hooks.call(f"on_{word}_model_eval")
-    yield
-    if not trainer.hooks.call(f"on_{word}_model_train"):
-        for child, training in modes:
-            child.training = training

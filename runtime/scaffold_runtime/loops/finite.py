@@ -73,12 +73,13 @@ def make_verdict(trainer: Trainer) -> DelayedVerdict | None:
     return DelayedVerdict(scales) if on_cuda and usual and (scales or masks) else None
 
 
-def check_loss(trainer: Trainer, loss: torch.Tensor, batch_idx: int) -> None:
+def check_loss(trainer: Trainer, loss: torch.Tensor) -> None:
     """Note a loss that is not finite; `check_update` acts before the next step."""
     if trainer.verdict is not None:
         trainer.verdict.note(loss)
     elif not loss.detach().isfinite().all():
-        trainer.nonfinite = f"The loss of batch {batch_idx} is {loss.tolist()}"
+        batch = trainer.progress.batch
+        trainer.nonfinite = f"The loss of batch {batch} is {loss.tolist()}"
 
 
 def check_update(trainer: Trainer, optimizer: Optimizer) -> bool:
@@ -102,8 +103,7 @@ def check_update(trainer: Trainer, optimizer: Optimizer) -> bool:
         trainer.nonfinite = trainer.nonfinite or finding
     found, signal = int(bool(trainer.nonfinite)), trainer.signals.received
     if trainer.distributed:
-        found, trainer.stop_signal = trainer.engine.agree_on_most(found, signal)
-        trainer.stop_was_agreed_on = True
+        found, trainer.agreed_signal = trainer.engine.agree_on_most(found, signal)
     if not found:
         return True
     finding = trainer.nonfinite or "Another rank found a loss that is not finite"

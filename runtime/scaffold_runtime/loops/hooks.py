@@ -1,4 +1,4 @@
-"""Hooks, looked up once when a run starts: one that nobody overrides costs nothing."""
+"""Hooks, each looked up once in a run: one that nobody overrides costs nothing."""
 
 from __future__ import annotations
 
@@ -16,14 +16,6 @@ if TYPE_CHECKING:
 
 Hook = Callable[..., Any]
 
-BATCH_HOOKS = (
-    "on_train_batch_start",
-    "on_train_batch_end",
-    "on_before_zero_grad",
-    "on_before_backward",
-    "on_after_backward",
-    "on_before_optimizer_step",
-)
 # Module hooks whose own definition does something, so that they run unless replaced by None.
 _ACTIVE = {
     "on_validation_model_eval",
@@ -33,21 +25,17 @@ _ACTIVE = {
 }
 
 
-class Hooks:
+class Hooks(dict[str, list[Hook]]):
     """The overridden hooks of a run's callbacks and module, in the order they are called.
 
-    Callbacks come before the module; for `on_train_epoch_end` those that say
-    `after_module` come after it.
-
-    Attributes:
-        table: for each hook that somebody overrides, the functions to call.
+    An entry is made when it is first asked for. Callbacks come before the module; for
+    `on_train_epoch_end` those that say `after_module` come after it.
     """
 
     def __init__(self, trainer: Trainer, module: Module, callbacks: Sequence[Callback]):
         self._trainer, self._module, self._callbacks = trainer, module, callbacks
-        self.table = {name: self._bind(name) for name in BATCH_HOOKS}
 
-    def _bind(self, name: str) -> list[Hook]:
+    def __missing__(self, name: str) -> list[Hook]:
         wrap = self._trainer.profiler.wrap
         before: list[Hook] = []
         after: list[Hook] = []
@@ -62,13 +50,12 @@ class Hooks:
         overridden = name in _ACTIVE or is_overridden(self._module, name, Module)
         if overridden and callable(own):
             before.append(profile_step(self._trainer, own, name))
-        return before + after
+        self[name] = before + after
+        return self[name]
 
     def call(self, name: str, *args: Any) -> list[Any]:
         """Call every function of a hook; what is logged inside belongs to it."""
-        functions = self.table.get(name)
-        if functions is None:
-            functions = self.table[name] = self._bind(name)
+        functions = self[name]
         if not functions:
             return []
         recorder = self._trainer.recorder

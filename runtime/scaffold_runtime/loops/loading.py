@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +21,8 @@ from scaffold_runtime.module import Module
 if TYPE_CHECKING:
     from scaffold_runtime.trainer import Trainer
 
-LOADER_HOOKS = {
-    "train": "train_dataloader",
-    "validate": "val_dataloader",
-    "test": "test_dataloader",
-    "predict": "predict_dataloader",
-}
+# Where arguments, attributes and hooks do not say a stage by its own word.
+_WORDS = {"validate": "val"}
 TRANSFER_HOOKS = (
     "on_before_batch_transfer",
     "transfer_batch_to_device",
@@ -35,58 +30,47 @@ TRANSFER_HOOKS = (
 )
 
 
-@dataclass
-class DataSource:
-    """Where each stage's loaders come from: given ones, a data module, or the module.
+def provides_validation(trainer: Trainer) -> bool:
+    """Somebody provides loaders to validate on."""
+    given = trainer.given_loaders.get("validate") is not None
+    return given or _owner(trainer, "val_dataloader") is not None
 
-    Attributes:
-        module: the module.
-        datamodule: the data module, if there is one.
-        given: loaders passed to the entry point, by stage.
+
+def _request(trainer: Trainer, stage: str) -> Any:
+    """Ask for a stage's loaders: given ones, a data module's, or the module's.
+
+    Raises:
+        MisconfigurationError: nobody provides them, or what comes is no iterable.
     """
+    hook = f"{_WORDS.get(stage, stage)}_dataloader"
+    loaders = trainer.given_loaders.get(stage)
+    if loaders is None:
+        owner = _owner(trainer, hook) or trainer.datamodule or trainer.module
+        loaders, hook = getattr(owner, hook)(), f"{type(owner).__name__}.{hook}"
+    mode = "max_size_cycle" if stage == "train" else "sequential"
+    loaders = combine(loaders, mode)
+    for loader in getattr(loaders, "flattened", [loaders]):
+        if not (hasattr(loader, "__iter__") or hasattr(loader, "__getitem__")):
+            raise WrongTypeError(
+                f"{hook} gave {type(loader).__name__}, which cannot be iterated: give a"
+                " DataLoader or another iterable of batches."
+            )
+    return loaders
 
-    module: Module
-    datamodule: DataModule | None
-    given: dict[str, Any]
 
-    def has(self, stage: str) -> bool:
-        """Somebody provides this stage's loaders."""
-        given = self.given.get(stage) is not None
-        return given or self.owner(LOADER_HOOKS[stage]) is not None
-
-    def request(self, stage: str) -> Any:
-        """Ask for this stage's loaders.
-
-        Raises:
-            MisconfigurationError: nobody provides them, or what comes is no iterable.
-        """
-        hook, loaders = LOADER_HOOKS[stage], self.given.get(stage)
-        if loaders is None:
-            owner = self.owner(hook) or self.datamodule or self.module
-            loaders, hook = getattr(owner, hook)(), f"{type(owner).__name__}.{hook}"
-        mode = "max_size_cycle" if stage == "train" else "sequential"
-        loaders = combine(loaders, mode)
-        for loader in getattr(loaders, "flattened", [loaders]):
-            if not (hasattr(loader, "__iter__") or hasattr(loader, "__getitem__")):
-                raise WrongTypeError(
-                    f"{hook} gave {type(loader).__name__}, which cannot be iterated: give a"
-                    " DataLoader or another iterable of batches."
-                )
-        return loaders
-
-    def owner(self, hook: str) -> Any:
-        """Who overrides a hook; the data module comes first."""
-        datamodule, module = self.datamodule, self.module
-        if datamodule is not None and is_overridden(datamodule, hook, DataModule):
-            return datamodule
-        return module if is_overridden(module, hook, Module) else None
+def _owner(trainer: Trainer, hook: str) -> Any:
+    """Who overrides a hook; the data module comes first."""
+    datamodule, module = trainer.datamodule, trainer.module
+    if datamodule is not None and is_overridden(datamodule, hook, DataModule):
+        return datamodule
+    return module if is_overridden(module, hook, Module) else None
 
 
 def load_training_data(trainer: Trainer) -> None:
     """Ask for the training loader, build it anew, and count what the epoch holds."""
     if trainer.train_loader is not None:
         return
-    loader = _build(trainer, trainer.source.request("train"), training=True)
+    loader = _build(trainer, _request(trainer, "train"), training=True)
     trainer.train_loader, trainer.loaded_train_at = loader, trainer.progress.epoch
     count = trainer.num_training_batches = _limit_batches(trainer, loader, "train")
     trainer.val_check_batch = _validation_interval(trainer, count)
@@ -101,7 +85,7 @@ def load_training_data(trainer: Trainer) -> None:
 def reload_training_data(trainer: Trainer) -> None:
     """Ask anew every `reload_dataloaders_every_n_epochs`."""
     if _is_due(trainer, trainer.loaded_train_at):
-        trainer.train_loader = None
+        trainer.train_loader = None  # type: ignore[assignment]
         load_training_data(trainer)
 
 
@@ -110,7 +94,7 @@ def can_validate(trainer: Trainer) -> bool:
     return (
         trainer.limit_val_batches != 0
         and is_overridden(trainer.module, "validation_step", Module)
-        and trainer.source.has("validate")
+        and provides_validation(trainer)
     )
 
 
@@ -137,14 +121,12 @@ def _is_due(trainer: Trainer, loaded_at: float) -> bool:
     return every > 0 and trainer.progress.epoch - loaded_at >= every
 
 
-def load_evaluation_data(
-    trainer: Trainer, stage: str
-) -> tuple[list[EpochLoader], list[int | float]]:
-    """Loaders of a stage, built anew, and how many batches of each are taken."""
-    word = {"validate": "val"}.get(stage, stage)
+def load_evaluation_data(trainer: Trainer, stage: str) -> list[int | float]:
+    """Build a stage's loaders anew; how many batches of each are taken."""
+    word = _WORDS.get(stage, stage)
     requested: Any = CombinedLoader([], "sequential")
     if getattr(trainer, f"limit_{word}_batches") != 0:
-        requested = trainer.source.request(stage)
+        requested = _request(trainer, stage)
     in_turn = getattr(requested, "mode", "") == "sequential"
     if isinstance(requested, CombinedLoader) and stage == "predict" and not in_turn:
         raise MisconfigurationError(
@@ -159,7 +141,7 @@ def load_evaluation_data(
     built = [loader.loader for loader in loaders]
     collection = requested.restore_structure(built) if in_turn else built[0]
     setattr(trainer, f"{word}_dataloaders", collection)
-    return loaders, counts
+    return counts
 
 
 def _build(trainer: Trainer, source: Any, training: bool) -> EpochLoader:
@@ -249,7 +231,7 @@ def _validation_interval(trainer: Trainer, batches: int | float) -> int | float:
 def bind_transfer(trainer: Trainer) -> Callable[[Any, int], Any] | None:
     """The function that brings a batch to the device, None where it is there already."""
     engine, precision = trainer.engine, trainer.engine.precision
-    owners = {hook: trainer.source.owner(hook) for hook in TRANSFER_HOOKS}
+    owners = {hook: _owner(trainer, hook) for hook in TRANSFER_HOOKS}
     if not any(owners.values()):
         if engine.device.type == "cpu" and not precision.converts_input:
             return None

@@ -43,11 +43,10 @@ def collect(trainer: Trainer, weights_only: bool = False) -> dict[str, Any]:
     }
     for owner in (trainer.module, trainer.datamodule):
         if owner is not None and owner.hparams:
-            name, values = getattr(owner, "_hparams_name", "kwargs"), dict(
-                owner.hparams
-            )
+            name = getattr(owner, "_hparams_name", "kwargs")
             content[owner.CHECKPOINT_HYPER_PARAMS_NAME] = name
-            content[owner.CHECKPOINT_HYPER_PARAMS_KEY] = plain_hyperparameters(values)
+            values = plain_hyperparameters(dict(owner.hparams))
+            content[owner.CHECKPOINT_HYPER_PARAMS_KEY] = values
     if not weights_only:
         states = {cb.state_key: cb.state_dict() for cb in trainer.callbacks}
         content["callbacks"] = {key: state for key, state in states.items() if state}
@@ -121,7 +120,7 @@ def rank_state(trainer: Trainer) -> dict[str, Any]:
 # --- reading ------------------------------------------------------------------------------
 
 
-def load_weights(trainer: Trainer, content: dict[str, Any], path: Path) -> None:
+def load_weights(trainer: Trainer, content: dict[str, Any]) -> None:
     """Load a checkpoint's weights, and the data module's state.
 
     Raises:
@@ -129,8 +128,8 @@ def load_weights(trainer: Trainer, content: dict[str, Any], path: Path) -> None:
     """
     module, datamodule = trainer.module, trainer.datamodule
     module.on_load_checkpoint(content)
-    check_weights(module, content, path)
-    with fitting("What module and data module have saved", path):
+    check_weights(module, content, trainer.ckpt_path)
+    with fitting("What module and data module have saved", trainer.ckpt_path):
         strict = module.strict_loading
         trainer.strategy.load_module_state(module, content["state_dict"], strict)
         if datamodule is not None and type(datamodule).__qualname__ in content:
@@ -153,7 +152,7 @@ def load_callbacks(trainer: Trainer, content: dict[str, Any]) -> None:
         )
 
 
-def load_training_state(trainer: Trainer, content: dict[str, Any], path: Path) -> None:
+def load_training_state(trainer: Trainer, content: dict[str, Any]) -> None:
     """Restore precision, loop, optimizers and schedulers.
 
     Raises:
@@ -162,8 +161,8 @@ def load_training_state(trainer: Trainer, content: dict[str, Any], path: Path) -
     """
     if "optimizer_states" not in content:
         raise CheckpointError(
-            f"{path} holds weights only, so training cannot go on from it: use a full"
-            " checkpoint, or load_from_checkpoint to start anew from these weights."
+            f"{trainer.ckpt_path} holds weights only, so training cannot go on from it: use"
+            " a full checkpoint, or load_from_checkpoint to start anew from these weights."
         )
     precision = trainer.engine.precision
     saved, own = content["optimizer_states"], trainer.optimizers
@@ -174,13 +173,13 @@ def load_training_state(trainer: Trainer, content: dict[str, Any], path: Path) -
     ):
         if len(states) != len(found):
             raise CheckpointError(
-                f"{path} holds the state of {len(states)} {what}, and this module has"
-                f" {len(found)}: resume with the module that was saved."
+                f"{trainer.ckpt_path} holds the state of {len(states)} {what}, and this"
+                f" module has {len(found)}: resume with the module that was saved."
             )
-    with fitting("The state of training", path):
+    with fitting("The state of training", trainer.ckpt_path):
         if state := content.get(type(precision).__qualname__):
             precision.load_state_dict(state)
-        _load_loop(trainer, content, path)
+        _load_loop(trainer, content)
         for optimizer, state in zip(own, saved, strict=True):
             trainer.strategy.load_optimizer_state(optimizer, state)
             _check_entries(optimizer)
@@ -215,7 +214,7 @@ def load_seed(trainer: Trainer, content: dict[str, Any]) -> None:
         trainer.engine.seed = int(state.get("seed", trainer.engine.seed))
 
 
-def _load_loop(trainer: Trainer, content: dict[str, Any], path: Path) -> None:
+def _load_loop(trainer: Trainer, content: dict[str, Any]) -> None:
     state = content.get("loops", {}).get("fit_loop", {})
     if "progress" in state:
         trainer.progress.load_state_dict(dict(state["progress"]))
@@ -225,14 +224,14 @@ def _load_loop(trainer: Trainer, content: dict[str, Any], path: Path) -> None:
         progress.epoch = content.get("epoch", -1) + 1
         progress.global_step = progress.batches_that_stepped = steps
         rank_zero_warn(
-            f"{path} was not written by this package: training goes on from the start of"
-            f" epoch {progress.epoch}."
+            f"{trainer.ckpt_path} was not written by this package: training goes on from"
+            f" the start of epoch {progress.epoch}."
         )
     limit = trainer.max_epochs
     if limit not in (None, -1) and trainer.progress.epoch > limit:
         raise CheckpointError(
-            f"{path} is of epoch {trainer.progress.epoch}, and max_epochs={limit} ends"
-            " before it: raise max_epochs."
+            f"{trainer.ckpt_path} is of epoch {trainer.progress.epoch}, and"
+            f" max_epochs={limit} ends before it: raise max_epochs."
         )
 
 
@@ -245,7 +244,6 @@ def resume_epoch(trainer: Trainer) -> Iterator[Any] | None:
     if state is None:
         return None
     progress, loader = trainer.progress, trainer.train_loader
-    assert loader is not None
     between_epochs = progress.batch == 0 and progress.phase == Phase.BETWEEN
     batches: Iterator[Any] = iter(())
     with fitting("The state of the loop", trainer.ckpt_path):
@@ -298,13 +296,12 @@ def _restore_rank(trainer: Trainer, state: dict[str, Any]) -> None:
 # --- stopping -----------------------------------------------------------------------------
 
 
-def save_and_stop(trainer: Trainer) -> None:
+def save_and_stop(trainer: Trainer, signal_number: int) -> None:
     """Save the last whole step as `last` and end the run.
 
     Raises:
         RunStopped: always.
     """
-    signal_number = trainer.stop_signal or trainer.signals.received
     for callback in trainer.model_checkpoints:
         try:
             callback.finish_writing()

@@ -129,7 +129,7 @@ def _attach(
                 f"{stage}_epoch_end is not called, as in Lightning 2: rename it to {hook},"
                 " and keep what the steps return yourself."
             )
-    trainer.source = loading.DataSource(trainer.module, trainer.datamodule, given)
+    trainer.given_loaders = given
     trainer.module.trainer = trainer
     if trainer.datamodule is not None:
         trainer.datamodule.trainer = trainer
@@ -140,8 +140,7 @@ def _set_up(trainer: Trainer, fn: TrainerFn, ckpt_path: str | None) -> None:
     fitting, module = fn is TrainerFn.FITTING, trainer.module
     _attach_module_callbacks(trainer)
     # Before anything is written: what is not there or damaged leaves no folder behind.
-    path, content = search.open_checkpoint(trainer, ckpt_path, fn)
-    trainer.ckpt_path = None if path is None else str(path)
+    content = search.open_checkpoint(trainer, ckpt_path)
     _prepare_data(trainer)
     for recorder in (trainer.train_recorder, trainer.eval_recorder):
         recorder.reset()  # metric objects may be left from an epoch that an error cut short
@@ -151,16 +150,15 @@ def _set_up(trainer: Trainer, fn: TrainerFn, ckpt_path: str | None) -> None:
         trainer.progress.batch, trainer.progress.phase = 0, Phase.BETWEEN
     _call_setup(trainer, fn.value)
     if fitting:
-        folder = trainer.checkpoint_folder()
-        trainer.engine.on_rank_zero(lambda: _take_folder(trainer, folder))
+        trainer.engine.on_rank_zero(lambda: _take_folder(trainer))
     with trainer.init_module():
         module.configure_model()
     trainer.hooks = Hooks(trainer, module, trainer.callbacks)
     if trainer.sync_batchnorm and trainer.distributed:
         synchronize_batch_norm(module, trainer.engine.device)
     trainer.engine.prepare_module(module)
-    if content is not None and path is not None:
-        resume.load_weights(trainer, content, path)
+    if content is not None:
+        resume.load_weights(trainer, content)
         if fitting:
             resume.load_seed(trainer, content)
         resume.load_callbacks(trainer, content)
@@ -170,13 +168,17 @@ def _set_up(trainer: Trainer, fn: TrainerFn, ckpt_path: str | None) -> None:
     trainer.eval_recorder = MetricRecorder(False, reduce, engine.device)
     trainer.forget_metrics()
     if fitting:
-        _configure_optimizers(trainer)
+        trainer.optimizers, trainer.lr_scheduler_configs = parse_optimizers(
+            module.configure_optimizers(),
+            module.automatic_optimization,
+            is_overridden(module, "lr_scheduler_step", Module),
+        )
         trainer.hooks.call("on_fit_start")
     if trainer.enable_autolog_hparams:
         _log_hyperparameters(trainer)
     if fitting:
-        if content is not None and path is not None:
-            resume.load_training_state(trainer, content, path)
+        if content is not None:
+            resume.load_training_state(trainer, content)
         trainer.plan = plan_step(trainer)
         if trainer.check_finite:
             trainer.verdict = make_verdict(trainer)
@@ -186,8 +188,9 @@ def _set_up(trainer: Trainer, fn: TrainerFn, ckpt_path: str | None) -> None:
     module.zero_grad()
 
 
-def _take_folder(trainer: Trainer, folder: str | None) -> None:
+def _take_folder(trainer: Trainer) -> None:
     """Lock the checkpoint folder, and sweep what a killed run has left in it."""
+    folder = trainer.checkpoint_folder()
     trainer.lock.acquire(folder)
     if folder is not None:
         remove_staged(folder)
@@ -223,15 +226,6 @@ def _call_setup(trainer: Trainer, stage: str) -> None:
     trainer.profiler.setup(stage, rank, trainer.log_dir)
     trainer.engine.barrier("setup")
     _tell_all(trainer, "setup", stage)
-
-
-def _configure_optimizers(trainer: Trainer) -> None:
-    module = trainer.module
-    trainer.optimizers, trainer.lr_scheduler_configs = parse_optimizers(
-        module.configure_optimizers(),
-        module.automatic_optimization,
-        is_overridden(module, "lr_scheduler_step", Module),
-    )
 
 
 def _log_hyperparameters(trainer: Trainer) -> None:

@@ -11,57 +11,54 @@ from scaffold_runtime.archive import load_archive
 from scaffold_runtime.checkpoint import read_checkpoint, verify_checkpoint
 from scaffold_runtime.errors import CheckpointError, DamagedCheckpointError
 from scaffold_runtime.launch import rank_zero_info, rank_zero_warn
-from scaffold_runtime.progress import TrainerFn
 
 if TYPE_CHECKING:
     from scaffold_runtime.trainer import Trainer
 
 
-Found = tuple[Path | None, dict[str, Any] | None]
+def open_checkpoint(trainer: Trainer, ckpt_path: str | None) -> dict[str, Any] | None:
+    """The content of what `ckpt_path` names, found by rank 0 for all; None for None.
 
-
-def open_checkpoint(trainer: Trainer, ckpt_path: str | None, fn: TrainerFn) -> Found:
-    """What `ckpt_path` names, found by rank 0 for all, and its content; None for None.
+    The file becomes `trainer.ckpt_path`.
 
     Raises:
         CheckpointError: there is no such checkpoint, or none that is whole.
     """
     if ckpt_path is None:
-        return None, None
+        trainer.ckpt_path = None
+        return None
     path = trainer.engine.on_rank_zero(lambda: _find(trainer, ckpt_path))
-    return path, read_checkpoint(path, for_training=fn is TrainerFn.FITTING)
+    content = read_checkpoint(path, for_training=trainer.fitting)
+    trainer.ckpt_path = str(path)
+    return content
 
 
 def _find(trainer: Trainer, ckpt_path: str) -> Path:
-    if ckpt_path == "best":
-        return _best(trainer)
-    if ckpt_path == "last":
-        path = _newest(trainer, ckpt_path)
-        rank_zero_info(f"ckpt_path='last' is {path}")
-        return path
-    return Path(ckpt_path)
+    if ckpt_path not in ("best", "last"):
+        return Path(ckpt_path)
+    path = _best(trainer) if ckpt_path == "best" else _newest(trainer, "last")
+    rank_zero_info(f"ckpt_path={ckpt_path!r} is {path}")
+    return path
 
 
 def _best(trainer: Trainer) -> Path:
-    path = getattr(trainer.checkpoint_callback, "best_model_path", "")
-    if not path:
-        if trainer.fast_dev_run:
-            raise CheckpointError(
-                "ckpt_path='best' found no checkpoint: fast_dev_run writes none."
-            )
-        path = _best_of_file(_newest(trainer, "best"))
-    rank_zero_info(f"ckpt_path='best' is {Path(path)}")
-    return Path(path)
+    if path := getattr(trainer.checkpoint_callback, "best_model_path", ""):
+        return Path(path)
+    if trainer.fast_dev_run:
+        raise CheckpointError(
+            "ckpt_path='best' found no checkpoint: fast_dev_run writes none."
+        )
+    return _best_of_file(_newest(trainer, "best"))
 
 
-def _best_of_file(newest: Path) -> str:
+def _best_of_file(newest: Path) -> Path:
     """The best checkpoint so far, as the newest one's ModelCheckpoint knew it."""
     states = read_checkpoint(newest).get("callbacks", {})
     for key, state in states.items():
         best = key.startswith("ModelCheckpoint") and state.get("best_model_path")
         if best and Path(best).is_file():
-            return str(best)
-    return str(newest)
+            return Path(best)
+    return newest
 
 
 def _newest(trainer: Trainer, asked: str) -> Path:
@@ -71,7 +68,7 @@ def _newest(trainer: Trainer, asked: str) -> Path:
         CheckpointError: there is none.
     """
     needed = "optimizer_states" if trainer.fitting else "state_dict"
-    folders = [Path(folder) for folder in trainer.checkpoint_folders()]
+    folders = trainer.checkpoint_folders()
     for folder in folders:
         found = (file for file in folder.glob("*.ckpt") if not file.is_dir())
         files = [file for file in found if not file.name.startswith("damaged-")]

@@ -12,7 +12,6 @@ from scaffold_runtime.errors import MisconfigurationError
 from scaffold_runtime.loops.hooks import is_overridden, profile_step, takes_argument
 from scaffold_runtime.module import Module
 from scaffold_runtime.optimization import needs_closure
-from scaffold_runtime.precision import MixedPrecision
 from scaffold_runtime.profilers import PassThroughProfiler
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ class StepPlan:
         by_closure: the loop's step runs the forward and backward pass itself.
         autocast: the context of the forward pass.
         zero_grad: the module's own `optimizer_zero_grad`.
-        backward: a backward pass that does more than `loss.backward()`.
+        backward: the backward pass; where it can be, no more than `loss.backward()`.
         clip: the module's gradient clipping.
         step: the optimizer's step, through loss scaling where that is on.
         works_before_step: something comes between the gradients and the step.
@@ -42,7 +41,7 @@ class StepPlan:
     by_closure: bool
     autocast: Callable[[], AbstractContextManager[Any]] | None
     zero_grad: Callable[..., Any] | None
-    backward: Callable[..., Any] | None
+    backward: Callable[..., Any]
     clip: Callable[..., Any] | None
     step: Callable[..., Any]
     works_before_step: bool
@@ -58,14 +57,15 @@ def plan_step(trainer: Trainer) -> StepPlan:
     automatic = module.automatic_optimization
     if not automatic:
         _refuse_for_manual(trainer)
-    scales = isinstance(precision, MixedPrecision) and precision.scaler is not None
+    scales = getattr(precision, "scaler", None) is not None
     own_clipping = is_overridden(module, "configure_gradient_clipping", Module)
     clips = automatic and (own_clipping or bool(trainer.gradient_clip_val))
     profiler = trainer.profiler
     measures = not isinstance(profiler, PassThroughProfiler)
-    own_backward = measures or scales or is_overridden(module, "backward", Module)
-    backward = profiler.wrap(trainer.scaled_backward, "backward")
-    has_hook = bool(trainer.hooks.table["on_before_optimizer_step"])
+    backward: Callable[..., Any] = operator.methodcaller("backward")
+    if measures or scales or not automatic or is_overridden(module, "backward", Module):
+        backward = profiler.wrap(trainer.scaled_backward, "backward")
+    has_hook = bool(trainer.hooks["on_before_optimizer_step"])
     own_zero = is_overridden(module, "optimizer_zero_grad", Module)
     own_step = is_overridden(module, "optimizer_step", Module)
     wrapped = trainer.strategy.wrap_step(module, "training_step")
@@ -78,7 +78,7 @@ def plan_step(trainer: Trainer) -> StepPlan:
         and (own_step or any(map(needs_closure, trainer.optimizers))),
         autocast=None if precision.is_plain else precision.forward_context,
         zero_grad=module.optimizer_zero_grad if own_zero else None,
-        backward=backward if own_backward else None,
+        backward=backward,
         clip=module.configure_gradient_clipping if clips else None,
         step=profiler.wrap(step, "optimizer_step"),
         works_before_step=clips or scales or has_hook,

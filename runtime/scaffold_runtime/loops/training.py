@@ -66,7 +66,7 @@ def fit(trainer: Trainer) -> None:
             trainer.hooks.call("on_train_end")
         return
     has_step = is_overridden(trainer.module, "validation_step", Module)
-    if has_step != trainer.source.has("validate"):
+    if has_step != loading.provides_validation(trainer):
         names = ("validation_step", "val_dataloader")
         there, missing = names if has_step else names[::-1]
         rank_zero_warn(f"There is a {there} and no {missing}: nothing is validated.")
@@ -104,7 +104,6 @@ def train_epoch(trainer: Trainer) -> None:
     """Train one epoch, or the rest of one that a checkpoint stopped in."""
     progress, hooks = trainer.progress, trainer.hooks
     loading.reload_training_data(trainer)
-    assert trainer.train_loader is not None
     batches = resume_epoch(trainer)
     if batches is None:
         hooks.call("on_train_epoch_start")
@@ -124,8 +123,8 @@ def train_epoch(trainer: Trainer) -> None:
         trainer.is_last_batch = is_last
         train(trainer, batch, progress.batch)
         finish_batch(trainer)
-        if (trainer.signals.received or trainer.distributed) and must_stop(trainer):
-            save_and_stop(trainer)
+        if trainer.signals.received or trainer.distributed:
+            stop_if_asked(trainer)
     trainer.train_loader.finish(batches, progress.batch)
     progress.phase = Phase.EPOCH_DONE
     trainer.keep_metrics()
@@ -141,7 +140,6 @@ def _with_end(trainer: Trainer, batches: Iterator[Any]) -> Iterator[tuple[Any, b
     Only where their number is unknown is a batch fetched ahead: fetching draws from the
     random state before its turn.
     """
-    assert trainer.train_loader is not None
     if trainer.num_training_batches == math.inf:
         return trainer.train_loader.with_end(batches)
     left = max(0, int(trainer.num_training_batches) - trainer.progress.batch)
@@ -156,10 +154,10 @@ def train_batch(trainer: Trainer, batch: Any, batch_idx: int) -> None:
         batch = trainer.transfer(batch, 0)
     recorder.batch, recorder.batch_size = batch, None
     trainer.shows_epoch = False
-    table, start = hooks.table, "on_train_batch_start"
+    start = "on_train_batch_start"
     if batch is None:
         rank_zero_warn("train_dataloader gave None as a batch: it is skipped.")
-    elif table[start]:
+    elif hooks[start]:
         answer = hooks.call(start, batch, batch_idx)[-1]
         if answer == -1 and is_overridden(trainer.module, start, Module):
             trainer.is_last_batch = True
@@ -179,11 +177,11 @@ def train_batch(trainer: Trainer, batch: Any, batch_idx: int) -> None:
         with trainer.engine.autocast():
             _, outputs = _read_output(trainer, plan.training_step(*arguments))
     elif stepping and plan.by_closure:
-        outputs = step_by_closure(trainer, arguments, batch_idx)
+        outputs = step_by_closure(trainer, arguments)
     else:
         if accumulated > 1:
             trainer.strategy.set_gradient_sync(stepping)
-        outputs = forward_backward(trainer, arguments, batch_idx)
+        outputs = forward_backward(trainer, arguments)
         if stepping and trainer.optimizers:
             apply_gradients(trainer, trainer.optimizers[0])
         elif stepping:  # nothing is optimized, and the steps' limits hold
@@ -196,18 +194,16 @@ def train_batch(trainer: Trainer, batch: Any, batch_idx: int) -> None:
         if trainer.is_last_batch:
             step_schedulers(trainer, "epoch", plateau=False)
     trainer.validation_due = validation_is_due(trainer)
-    if table["on_train_batch_end"]:
+    if hooks["on_train_batch_end"]:
         hooks.call("on_train_batch_end", outputs, batch, batch_idx)
     recorder.batch = recorder.batch_size = None
     if stepping and trainer.loggers and (trainer.logs_step or trainer.fast_dev_run):
         trainer.send_metrics(recorder.metrics(on_step=True).log)
 
 
-def forward_backward(
-    trainer: Trainer, arguments: tuple[Any, ...], batch_idx: int
-) -> Any:
+def forward_backward(trainer: Trainer, arguments: tuple[Any, ...]) -> Any:
     """The step's forward pass, zeroed gradients, and the backward pass."""
-    plan, hooks, table = trainer.plan, trainer.hooks, trainer.hooks.table
+    plan, hooks, batch_idx = trainer.plan, trainer.hooks, trainer.progress.batch
     trainer.recorder.hook = "training_step"
     if plan.autocast is None:
         output = plan.training_step(*arguments)
@@ -220,11 +216,11 @@ def forward_backward(
     else:
         loss, outputs = _read_output(trainer, output)
     if loss is not None and trainer.check_finite:
-        check_loss(trainer, loss, batch_idx)
+        check_loss(trainer, loss)
     accumulated = trainer.accumulate_grad_batches
     if batch_idx % accumulated == 0 and trainer.optimizers:
         optimizer = trainer.optimizers[0]
-        if table["on_before_zero_grad"]:
+        if hooks["on_before_zero_grad"]:
             hooks.call("on_before_zero_grad", optimizer)
         if plan.zero_grad is None:
             optimizer.zero_grad()
@@ -235,13 +231,10 @@ def forward_backward(
     if accumulated > 1:
         loss = loss / accumulated
         outputs["loss"] = loss.detach()
-    if table["on_before_backward"]:
+    if hooks["on_before_backward"]:
         hooks.call("on_before_backward", loss)
-    if plan.backward is None:
-        loss.backward()
-    else:
-        plan.backward(loss)
-    if table["on_after_backward"]:
+    plan.backward(loss)
+    if hooks["on_after_backward"]:
         hooks.call("on_after_backward")
     return outputs
 
@@ -285,7 +278,7 @@ def apply_gradients(trainer: Trainer, optimizer: Optimizer) -> None:
 def before_step(trainer: Trainer, optimizer: Optimizer) -> None:
     """What comes between the gradients and the step: hooks, then clipping."""
     trainer.engine.precision.unscale(optimizer)
-    if trainer.hooks.table["on_before_optimizer_step"]:
+    if trainer.hooks["on_before_optimizer_step"]:
         trainer.hooks.call("on_before_optimizer_step", optimizer)
     if trainer.plan.clip is not None:
         trainer.recorder.hook = "configure_gradient_clipping"
@@ -296,14 +289,13 @@ def before_step(trainer: Trainer, optimizer: Optimizer) -> None:
         )
 
 
-def step_by_closure(
-    trainer: Trainer, arguments: tuple[Any, ...], batch_idx: int
-) -> Any:
+def step_by_closure(trainer: Trainer, arguments: tuple[Any, ...]) -> Any:
     """A step that runs the forward and backward pass itself: LBFGS, or an own hook."""
     results: list[Any] = []
+    batch_idx = trainer.progress.batch
 
     def closure() -> torch.Tensor | None:
-        results.append(forward_backward(trainer, arguments, batch_idx))
+        results.append(forward_backward(trainer, arguments))
         loss: torch.Tensor | None = results[-1].get("loss")
         return loss
 
@@ -368,15 +360,15 @@ def finish_epoch(trainer: Trainer) -> None:
     progress.batch, progress.phase = 0, Phase.BETWEEN
 
 
-def must_stop(trainer: Trainer) -> bool:
-    """Whether any rank was asked to stop; all ranks say the same at the same step."""
+def stop_if_asked(trainer: Trainer) -> None:
+    """End the run if any rank was asked to stop; all ranks do so at the same step."""
+    asked, trainer.agreed_signal = trainer.agreed_signal, None
     if not trainer.distributed:
-        return bool(trainer.signals.received)
-    if trainer.is_stepping and not trainer.stop_was_agreed_on:
-        agree = trainer.engine.agree_on_most
-        _, trainer.stop_signal = agree(0, trainer.signals.received)
-    trainer.stop_was_agreed_on = False
-    return bool(trainer.stop_signal)
+        asked = trainer.signals.received
+    elif trainer.is_stepping and asked is None:
+        _, asked = trainer.engine.agree_on_most(0, trainer.signals.received)
+    if asked:
+        save_and_stop(trainer, asked)
 
 
 # --- when ---------------------------------------------------------------------------------
