@@ -13,13 +13,14 @@ from torch.optim import Optimizer
 from torch.utils._pytree import tree_map_only
 from typing_extensions import Self
 
-from scaffold_runtime.checkpoint import refuse_pickles
+from scaffold_runtime.checkpoint import check_weights, fitting, refuse_pickles
 from scaffold_runtime.data import DataHooks
 from scaffold_runtime.errors import MisconfigurationError
 from scaffold_runtime.hyperparameters import HasHyperparameters
 from scaffold_runtime.launch import rank_zero_warn
 from scaffold_runtime.metrics import LogArguments
 from scaffold_runtime.optimization import ManagedOptimizer, trainable
+from scaffold_runtime.restore import make_again
 
 if TYPE_CHECKING:
     import os
@@ -382,12 +383,18 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
         Raises:
             CheckpointError: the checkpoint is damaged, lacks an argument, or does not fit.
         """
-        from scaffold_runtime.restore import load_module
-
         refuse_pickles(weights_only)
-        return load_module(
-            cls, checkpoint_path, map_location, hparams_file, strict, kwargs
-        )
+        source = checkpoint_path, map_location, hparams_file
+        module, content = make_again(cls, *source, kwargs)
+        module.configure_model()
+        module.on_load_checkpoint(content)
+        strict = module.strict_loading if strict is None else strict
+        check_weights(module, content, checkpoint_path)
+        weights = content["state_dict"]
+        with fitting("What the module has saved", checkpoint_path):
+            module.load_state_dict(weights, strict=strict)
+        tensors = [t for t in weights.values() if isinstance(t, torch.Tensor)]
+        return module.to(tensors[0].device) if tensors else module
 
     def to_onnx(
         self, file_path: Any = None, input_sample: Any = None, **kwargs: Any
