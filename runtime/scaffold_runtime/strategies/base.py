@@ -156,11 +156,8 @@ class Strategy:
 
     def agree(self, decision: bool, all: bool = True) -> bool:
         """Whether every rank (or any, with `all=False`) says yes."""
-        if self.place.world_size == 1:
-            return decision
         vote = torch.tensor(int(decision))
-        dist.all_reduce(vote, op=dist.ReduceOp.MIN if all else dist.ReduceOp.MAX)
-        return bool(vote.item())
+        return bool(self.all_reduce(vote, "min" if all else "max"))
 
     def agree_on_most(self, *numbers: int) -> tuple[int, ...]:
         """The largest of every rank's number, for several numbers at once."""
@@ -239,19 +236,7 @@ class ProcessGroupStrategy(Strategy):
 
 def sum_over_ranks(tensor: torch.Tensor) -> torch.Tensor:
     """The sum over ranks, through which gradients flow back to every rank."""
-    total: torch.Tensor = _AllReduce.apply(tensor)  # type: ignore[no-untyped-call]
+    from torch.distributed.nn.functional import all_reduce
+
+    total: torch.Tensor = all_reduce(tensor, group=None)
     return total
-
-
-class _AllReduce(torch.autograd.Function):
-    """The sum over ranks; so is its gradient, for every rank's loss depends on all inputs."""
-
-    @staticmethod
-    def forward(ctx: Any, tensor: torch.Tensor) -> torch.Tensor:
-        total = tensor.clone()
-        dist.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> Any:
-        return sum_over_ranks(gradient)
