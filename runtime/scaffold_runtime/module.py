@@ -209,10 +209,6 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
 
     # --- steps ------------------------------------------------------------------------
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """The prediction for an input; define it to call the module."""
-        return super().forward(*args, **kwargs)
-
     def training_step(self, *args: Any, **kwargs: Any) -> Any:
         """The loss of a batch: `training_step(batch, batch_idx)`.
 
@@ -274,7 +270,7 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
 
     def toggle_optimizer(self, optimizer: Optimizer | ManagedOptimizer) -> None:
         """Let only this optimizer's parameters need gradients, until untoggled."""
-        own = {id(parameter) for parameter in trainable(_unmanaged(optimizer))}
+        own = {id(parameter) for parameter in trainable(optimizer)}
         for other in self.trainer.optimizers:
             for parameter in trainable(other):
                 needed = self._toggled.setdefault(parameter, parameter.requires_grad)
@@ -315,8 +311,10 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
             raise MisconfigurationError(
                 f"gradient_clip_algorithm={algorithm!r} is unknown: use 'norm' or 'value'."
             )
+        if isinstance(optimizer, ManagedOptimizer):
+            optimizer = optimizer.optimizer
         clip = trainer.engine.clip_gradients
-        trainer.gradient_norm = clip(_unmanaged(optimizer), value, algorithm)
+        trainer.gradient_norm = clip(optimizer, value, algorithm)
 
     def configure_gradient_clipping(
         self,
@@ -524,8 +522,3 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> int | None:
         """Called before `training_step`; -1 skips the rest of the epoch."""
-
-
-def _unmanaged(optimizer: Optimizer | ManagedOptimizer) -> Optimizer:
-    """The optimizer itself."""
-    return optimizer.optimizer if isinstance(optimizer, ManagedOptimizer) else optimizer
