@@ -236,7 +236,19 @@ class ProcessGroupStrategy(Strategy):
 
 def sum_over_ranks(tensor: torch.Tensor) -> torch.Tensor:
     """The sum over ranks, through which gradients flow back to every rank."""
-    from torch.distributed.nn.functional import all_reduce
-
-    total: torch.Tensor = all_reduce(tensor, group=None)
+    total: torch.Tensor = _AllReduce.apply(tensor)  # type: ignore[no-untyped-call]
     return total
+
+
+class _AllReduce(torch.autograd.Function):
+    """The sum over ranks; so is its gradient, for every rank's loss depends on all inputs."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: torch.Tensor) -> torch.Tensor:
+        total = tensor.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> Any:
+        return sum_over_ranks(gradient)
