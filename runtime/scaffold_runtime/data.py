@@ -19,6 +19,7 @@ from scaffold_runtime.hyperparameters import (
     HasHyperparameters,
     accepted,
 )
+from scaffold_runtime.restore import make_again
 
 if TYPE_CHECKING:
     import os
@@ -166,10 +167,12 @@ class DataModule(DataHooks, HasHyperparameters):
         Raises:
             CheckpointError: the checkpoint is damaged or lacks an argument.
         """
-        from scaffold_runtime.restore import load_datamodule
-
         refuse_pickles(weights_only)
-        return load_datamodule(cls, checkpoint_path, map_location, hparams_file, kwargs)
+        source = checkpoint_path, map_location, hparams_file
+        datamodule, content = make_again(cls, *source, kwargs)
+        if cls.__qualname__ in content:
+            datamodule.load_state_dict(content[cls.__qualname__])
+        return datamodule
 
 
 def _make_loaders(

@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 from scaffold_runtime.checkpoint import read_checkpoint, write_checkpoint
 from scaffold_runtime.combined_loader import CombinedEpochLoader, CombinedLoader
 from scaffold_runtime.errors import MisconfigurationError
-from scaffold_runtime.launch import ProcessPlace, read_place, start_workers
+from scaffold_runtime.launch import read_place, start_workers
 from scaffold_runtime.loader import EpochLoader, Sharding
 from scaffold_runtime.optimization import trainable
 from scaffold_runtime.precision import MixedPrecision, make_precision
@@ -124,11 +124,10 @@ class Engine:
                     " machine: run the script under torchrun or srun."
                 )
             start_workers(len(self.device_ids))
-        place = self.place if self.place.launched else ProcessPlace()
         if isinstance(self.strategy, FSDPStrategy):
             mixed = isinstance(self.precision, MixedPrecision)
             self.strategy.param_dtype = self.precision.compute_dtype if mixed else None
-        self.strategy.connect(place, self.device)
+        self.strategy.connect(self.place, self.device)
         self.seed = self.strategy.broadcast(run_seed())
         self._connected = True
 

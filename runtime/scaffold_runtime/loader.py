@@ -84,9 +84,9 @@ class EpochLoader:
         self.source, self._sharding = source, sharding
         self._members: list[EpochLoader] = []
         self._order: _Order | None = None
-        self.loader: Iterable[Any] = source
+        self.loader: Any = source
         if isinstance(source, DataLoader):
-            self.loader = self._iterated = self._rebuild(source)
+            self.loader = self._rebuild(source)
         self._stateful = None if self._order else self._find_stateful()
         self._is_positioned = self._is_at_end = False
         self._fetched: list[Any] = []
@@ -124,12 +124,11 @@ class EpochLoader:
         _set_epoch(getattr(self.source, "dataset", self.source), epoch)
         if self._order is None:
             return self._iterate_source(skip)
-        self._order.set_epoch(epoch)
         self._order.start(epoch, skip)
-        self._iterated.generator = torch.Generator().manual_seed(
+        self.loader.generator = torch.Generator().manual_seed(
             derive_seed(self._sharding.seed, epoch, self._sharding.rank)
         )
-        iterator = iter(self._iterated)
+        iterator: Iterator[Any] = iter(self.loader)
         if hasattr(iterator, "_workers"):  # a subclass may return any iterator
             self._running = weakref.ref(iterator)
         return iterator
@@ -310,6 +309,7 @@ class _Order:
         """
         if skip:
             self._refuse_other_data()
+        self.set_epoch(epoch)
         self._epoch, self.skip = epoch, skip
         restore_generators(self._generators, self._saved.get("drawn_from", []))
         self._drawn_from, self._saved = generator_states(self._generators), {}

@@ -33,21 +33,8 @@ _REDUCTIONS: dict[Any, str] = {
 }
 
 
-class LogRule(NamedTuple):
-    """Where a hook may log, and what it does when the caller does not say.
-
-    Attributes:
-        on_step: default of `on_step`.
-        on_epoch: default of `on_epoch`.
-        step_allowed: a value of a single step makes sense there.
-    """
-
-    on_step: bool
-    on_epoch: bool
-    step_allowed: bool = True
-
-
-_IN_A_TRAINING_STEP = (
+# The hooks that may log, of which the last ones belong to no step.
+_IN_A_TRAINING_STEP = {
     "on_train_batch_start",
     "training_step",
     "on_before_zero_grad",
@@ -57,21 +44,16 @@ _IN_A_TRAINING_STEP = (
     "on_before_optimizer_step",
     "configure_gradient_clipping",
     "on_train_batch_end",
-)
-_IN_AN_EVALUATION_STEP = ("on_{}_batch_start", "{}_step", "on_{}_batch_end")
-_AROUND_STEPS = ("on_{}_start", "on_{}_epoch_start", "on_{}_epoch_end")
-LOG_RULES = {
-    **dict.fromkeys(_IN_A_TRAINING_STEP, LogRule(on_step=True, on_epoch=False)),
-    **{
-        hook.format(stage): LogRule(on_step=False, on_epoch=True)
-        for stage in ("validation", "test")
-        for hook in _IN_AN_EVALUATION_STEP
-    },
-    **{
-        hook.format(stage): LogRule(on_step=False, on_epoch=True, step_allowed=False)
-        for stage in ("train", "validation", "test")
-        for hook in _AROUND_STEPS
-    },
+}
+_IN_AN_EVALUATION_STEP = {
+    hook.format(stage)
+    for stage in ("validation", "test")
+    for hook in ("on_{}_batch_start", "{}_step", "on_{}_batch_end")
+}
+_AROUND_STEPS = {
+    hook.format(stage)
+    for stage in ("train", "validation", "test")
+    for hook in ("on_{}_start", "on_{}_epoch_start", "on_{}_epoch_end")
 }
 
 
@@ -256,14 +238,15 @@ class MetricRecorder:
         entry.arguments = arguments
 
     def _new_entry(self, name: str, value: Any, arguments: LogArguments) -> Entry:
-        rule = LOG_RULES.get(self.hook or "")
-        if rule is None:
+        in_training = self.hook in _IN_A_TRAINING_STEP
+        around = self.hook in _AROUND_STEPS
+        if not (in_training or around or self.hook in _IN_AN_EVALUATION_STEP):
             raise MisconfigurationError(
                 f"self.log cannot be called in {self.hook or 'this place'}: log in a step"
                 " or in a hook of a batch or an epoch."
             )
-        on_step = rule.on_step if arguments.on_step is None else arguments.on_step
-        on_epoch = rule.on_epoch if arguments.on_epoch is None else arguments.on_epoch
+        on_step = in_training if arguments.on_step is None else arguments.on_step
+        on_epoch = not in_training if arguments.on_epoch is None else arguments.on_epoch
         if not isinstance(name, str):
             raise WrongTypeError(f"self.log({name!r}, ...): the name must be a string.")
         wrong = ""
@@ -271,7 +254,7 @@ class MetricRecorder:
             wrong = "'/dataloader_idx_' is added for you"
         elif not on_step and not on_epoch:
             wrong = "with neither on_step nor on_epoch it records nothing"
-        elif not rule.step_allowed and (on_step or not on_epoch):
+        elif around and (on_step or not on_epoch):
             wrong = f"{self.hook} belongs to no step: leave on_step and on_epoch out"
         if wrong:
             raise MisconfigurationError(f"self.log({name!r}, ...): {wrong}.")

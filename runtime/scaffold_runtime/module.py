@@ -13,13 +13,14 @@ from torch.optim import Optimizer
 from torch.utils._pytree import tree_map_only
 from typing_extensions import Self
 
-from scaffold_runtime.checkpoint import refuse_pickles
+from scaffold_runtime.checkpoint import check_weights, fitting, refuse_pickles
 from scaffold_runtime.data import DataHooks
 from scaffold_runtime.errors import MisconfigurationError
 from scaffold_runtime.hyperparameters import HasHyperparameters
 from scaffold_runtime.launch import rank_zero_warn
 from scaffold_runtime.metrics import LogArguments
 from scaffold_runtime.optimization import ManagedOptimizer, trainable
+from scaffold_runtime.restore import make_again
 
 if TYPE_CHECKING:
     import os
@@ -208,10 +209,6 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
 
     # --- steps ------------------------------------------------------------------------
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """The prediction for an input; define it to call the module."""
-        return super().forward(*args, **kwargs)
-
     def training_step(self, *args: Any, **kwargs: Any) -> Any:
         """The loss of a batch: `training_step(batch, batch_idx)`.
 
@@ -273,7 +270,7 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
 
     def toggle_optimizer(self, optimizer: Optimizer | ManagedOptimizer) -> None:
         """Let only this optimizer's parameters need gradients, until untoggled."""
-        own = {id(parameter) for parameter in trainable(_unmanaged(optimizer))}
+        own = {id(parameter) for parameter in trainable(optimizer)}
         for other in self.trainer.optimizers:
             for parameter in trainable(other):
                 needed = self._toggled.setdefault(parameter, parameter.requires_grad)
@@ -314,8 +311,10 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
             raise MisconfigurationError(
                 f"gradient_clip_algorithm={algorithm!r} is unknown: use 'norm' or 'value'."
             )
+        if isinstance(optimizer, ManagedOptimizer):
+            optimizer = optimizer.optimizer
         clip = trainer.engine.clip_gradients
-        trainer.gradient_norm = clip(_unmanaged(optimizer), value, algorithm)
+        trainer.gradient_norm = clip(optimizer, value, algorithm)
 
     def configure_gradient_clipping(
         self,
@@ -382,12 +381,18 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
         Raises:
             CheckpointError: the checkpoint is damaged, lacks an argument, or does not fit.
         """
-        from scaffold_runtime.restore import load_module
-
         refuse_pickles(weights_only)
-        return load_module(
-            cls, checkpoint_path, map_location, hparams_file, strict, kwargs
-        )
+        source = checkpoint_path, map_location, hparams_file
+        module, content = make_again(cls, *source, kwargs)
+        module.configure_model()
+        module.on_load_checkpoint(content)
+        strict = module.strict_loading if strict is None else strict
+        check_weights(module, content, checkpoint_path)
+        weights = content["state_dict"]
+        with fitting("What the module has saved", checkpoint_path):
+            module.load_state_dict(weights, strict=strict)
+        tensors = [t for t in weights.values() if isinstance(t, torch.Tensor)]
+        return module.to(tensors[0].device) if tensors else module
 
     def to_onnx(
         self, file_path: Any = None, input_sample: Any = None, **kwargs: Any
@@ -517,8 +522,3 @@ class Module(DataHooks, HasHyperparameters, nn.Module):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> int | None:
         """Called before `training_step`; -1 skips the rest of the epoch."""
-
-
-def _unmanaged(optimizer: Optimizer | ManagedOptimizer) -> Optimizer:
-    """The optimizer itself."""
-    return optimizer.optimizer if isinstance(optimizer, ManagedOptimizer) else optimizer

@@ -213,6 +213,6 @@ def needs_closure(optimizer: Optimizer) -> bool:
     return closure is not None and closure.default is inspect.Parameter.empty
 
 
-def trainable(optimizer: Optimizer) -> list[nn.Parameter]:
+def trainable(optimizer: Optimizer | ManagedOptimizer) -> list[nn.Parameter]:
     """All parameters of an optimizer."""
     return [p for group in optimizer.param_groups for p in group["params"]]

@@ -131,8 +131,7 @@ def summarize(lightning_module: nn.Module, max_depth: int = 1) -> ModelSummary:
 
 def _initialized(module: nn.Module) -> list[nn.Parameter]:
     """A module's parameters, without lazy ones that have no shape yet."""
-    lazy = nn.parameter.UninitializedParameter
-    return [p for p in module.parameters() if not isinstance(p, lazy)]
+    return [p for p in module.parameters() if not nn.parameter.is_lazy(p)]
 
 
 def _count(module: nn.Module) -> int:

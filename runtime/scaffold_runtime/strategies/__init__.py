@@ -62,13 +62,10 @@ def make_strategy(strategy: str | Strategy, world_size: int) -> Strategy:
     word = str(strategy).lower()
     if word in _KNOWN:
         return _KNOWN[word]()
+    reason = "is unknown: choose 'auto', 'ddp' or 'fsdp'"
     if instead := _instead_of(word):
-        raise MisconfigurationError(
-            f"strategy={strategy!r} is not supported: {instead}."
-        )
-    raise MisconfigurationError(
-        f"strategy={strategy!r} is unknown: choose 'auto', 'ddp' or 'fsdp'."
-    )
+        reason = f"is not supported: {instead}"
+    raise MisconfigurationError(f"strategy={strategy!r} {reason}.")
 
 
 def _instead_of(name: str) -> str:

@@ -156,11 +156,8 @@ class Strategy:
 
     def agree(self, decision: bool, all: bool = True) -> bool:
         """Whether every rank (or any, with `all=False`) says yes."""
-        if self.place.world_size == 1:
-            return decision
         vote = torch.tensor(int(decision))
-        dist.all_reduce(vote, op=dist.ReduceOp.MIN if all else dist.ReduceOp.MAX)
-        return bool(vote.item())
+        return bool(self.all_reduce(vote, "min" if all else "max"))
 
     def agree_on_most(self, *numbers: int) -> tuple[int, ...]:
         """The largest of every rank's number, for several numbers at once."""

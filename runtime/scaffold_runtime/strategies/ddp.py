@@ -103,7 +103,6 @@ class _StepAdapter(nn.Module):
         super().__init__()
         self.module = module
         self._step = getattr(module, step)
-        self.__dict__["ddp"] = None
 
     def run(self, *args: Any) -> Any:
         """Run the step through DDP.

@@ -125,6 +125,7 @@ class FSDPStrategy(ProcessGroupStrategy):
         A module that a former run has sharded stays as it is.
         """
         from torch.distributed import fsdp
+        from torch.utils.checkpoint import checkpoint
 
         self._module = module
         if isinstance(module, fsdp.FSDPModule):
@@ -133,8 +134,10 @@ class FSDPStrategy(ProcessGroupStrategy):
         if self.place.world_size > 1:
             for tensor in [*module.parameters(), *module.buffers()]:
                 torch.distributed.broadcast(tensor.detach(), src=0)
+        # Trades the memory of activations for a second forward pass.
         for child in _chosen(module, self._recompute):
-            _recompute_activations(child)
+            again = functools.partial(checkpoint, child.forward, use_reentrant=False)
+            child.forward = again
         arguments = self._sharding_arguments()
         policy = _blocks(module) if self._policy is None else self._policy
         for group in _chosen(module, policy):
@@ -281,14 +284,6 @@ def _chosen(module: nn.Module, policy: Policy | None) -> list[nn.Module]:
             chosen.append(child)
             taken.update(map(id, child.parameters()))
     return chosen
-
-
-def _recompute_activations(module: nn.Module) -> None:
-    """Trade the memory of a module's activations for a second forward pass."""
-    from torch.utils.checkpoint import checkpoint
-
-    forward = module.forward
-    module.forward = functools.partial(checkpoint, forward, use_reentrant=False)
 
 
 def _slice_like(own: Any, whole: Any) -> Any:
