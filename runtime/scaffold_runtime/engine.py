@@ -246,8 +246,8 @@ class _Callable(nn.Module):
         self.module = module
         self._step = step
 
-    def forward(self, *args: Any) -> Any:
-        return self._step(*args)
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return self._step(*args, **kwargs)
 
 
 def choose_accelerator(accelerator: str) -> str:

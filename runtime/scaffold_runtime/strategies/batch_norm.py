@@ -42,7 +42,8 @@ class _ReducedBatchNorm(_BatchNorm):
         normal = (x - mean) * torch.rsqrt(squares / count + self.eps)
         if self.affine:
             normal = torch.addcmul(self.bias, normal, self.weight)
-        self._track(mean.detach(), (squares / (count - 1).clamp(min=1)).detach())
+        if self.track_running_stats:
+            self._track(mean.detach(), (squares / (count - 1).clamp(min=1)).detach())
         return normal.movedim(-1, 1).to(input.dtype)
 
     def _track(self, mean: torch.Tensor, variance: torch.Tensor) -> None:

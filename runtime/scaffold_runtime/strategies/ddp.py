@@ -104,7 +104,7 @@ class _StepAdapter(nn.Module):
         self.module = module
         self._step = getattr(module, step)
 
-    def run(self, *args: Any) -> Any:
+    def run(self, *args: Any, **kwargs: Any) -> Any:
         """Run the step through DDP.
 
         In manual mode the step has done its backward passes when it returns, so DDP must
@@ -112,12 +112,12 @@ class _StepAdapter(nn.Module):
         """
         ddp = self.__dict__["ddp"]
         sync = ddp.require_backward_grad_sync
-        output = ddp(*args)
+        output = ddp(*args, **kwargs)
         ddp.require_backward_grad_sync = sync
         return output
 
-    def forward(self, *args: Any) -> Any:
-        output = self._step(*args)
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        output = self._step(*args, **kwargs)
         if not getattr(self.module, "automatic_optimization", True):
             self.__dict__["ddp"].require_backward_grad_sync = False
         return output

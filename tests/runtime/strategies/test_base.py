@@ -25,6 +25,15 @@ assert gathered.tolist() == [[1.0, 2.0], [1.0, 3.0]] == engine.all_gather(own).t
 assert own.grad.tolist() == [3.0, 3.0]
 assert engine.all_reduce(own, "max").tolist() == [1.0, 3.0]
 assert engine.agree(engine.rank == 0, all=False) and not engine.agree(engine.rank == 0)
+
+class Scaled(torch.nn.Linear):
+    def forward(self, x, scale=1.0):
+        return super().forward(x) * scale
+
+
+model = engine.setup(Scaled(2, 1))
+x = torch.ones(1, 2)
+assert torch.equal(model(x, scale=2.0), 2 * model(x))
 """
 
 

@@ -52,6 +52,10 @@ for (kind, shape), arguments in itertools.product(kinds.items(), options):
         torch.testing.assert_close(a, b, **close)
     own.eval(), whole.eval()
     torch.testing.assert_close(own[1](part), norm(part))
+    own.train()[1].track_running_stats = False  # what freezing a module sets
+    before = copy.deepcopy(own.state_dict())
+    own[1](part)
+    assert all(torch.equal(before[key], own.state_dict()[key]) for key in before)
 half = own.train()[1].to(torch.bfloat16)(part.bfloat16())
 assert half.dtype is torch.bfloat16
 dist.destroy_process_group()
