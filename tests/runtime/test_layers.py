@@ -70,7 +70,7 @@ ADDED = {
     "combined_loader": 167,
     "demos": 69,
     "profilers": 264,
-    "pytorch": 12,
+    "pytorch": 34,
     "sharded": 110,
     "tuner": 309,
     "utilities": 65,
