@@ -249,8 +249,8 @@ class EpochLoader:
             vars(rebuilt)["batch_sampler"] = order
             if order.is_ours:
                 vars(rebuilt)["sampler"] = order.sampler
-        if order.names_epoch:
-            start = functools.partial(_start_workers, rebuilt, self._sharding.seed)
+        if source.num_workers > 0:
+            start = functools.partial(_start_workers, rebuilt, order)
             vars(rebuilt)["_get_iterator"] = start
         return rebuilt
 
@@ -275,13 +275,12 @@ class _Order:
         plan: Any = own if type(own := source.batch_sampler) is BatchSampler else source
         self.sampler: Any = _epoch_sampler(source, plan, sharding)
         self.is_ours = self.sampler is not None
-        self.names_epoch = source.num_workers > 0
         self.batch_size = plan.batch_size
         self.drop_last = plan.drop_last and not sharding.whole
         self._samples = len(source.dataset) if isinstance(source.dataset, Sized) else -1
-        self._sharding = sharding
+        self._sharding, self.seed = sharding, sharding.seed
         self._global_batch = (plan.batch_size or 1) * sharding.world_size
-        self._epoch = self.skip = 0
+        self.epoch = self.skip = 0
         self._saved: dict[str, Any] = {}
         self._drawn_from: list[Any] = []
         dataset = source.dataset if source.num_workers == 0 else None
@@ -310,7 +309,7 @@ class _Order:
         if skip:
             self._refuse_other_data()
         self.set_epoch(epoch)
-        self._epoch, self.skip = epoch, skip
+        self.epoch, self.skip = epoch, skip
         restore_generators(self._generators, self._saved.get("drawn_from", []))
         self._drawn_from, self._saved = generator_states(self._generators), {}
 
@@ -336,14 +335,12 @@ class _Order:
     def __iter__(self) -> Iterator[Any]:
         batches = self.own_batches() if self.is_ours else self._users_batches()
         next(itertools.islice(batches, self.skip, self.skip), None)  # draws now
-        if not self.names_epoch:
-            return batches
-        return (_with_epoch(batch, self._epoch) for batch in batches)
+        return batches
 
     def _users_batches(self) -> Iterator[Any]:
         """The user's batches; the sampler may draw at any time, apart from everybody."""
         restore_generators(self._generators, self._drawn_from)
-        return draw_apart(self.sampler, derive_seed(self._sharding.seed, self._epoch))
+        return draw_apart(self.sampler, derive_seed(self.seed, self.epoch))
 
     def own_batches(self) -> Iterator[Any]:
         indices: Iterator[Any] = iter(self.sampler)
@@ -408,16 +405,41 @@ class _SeededSamples:
             seed_generator(generator, derived)
 
 
-def _start_workers(loader: DataLoader[Any], seed: int) -> Any:
+class _NamedSamples:
+    """What an order gives, each index beside the epoch that a worker's seed depends on.
+
+    Args:
+        order: the order.
+        batched: it gives batches, rather than what the data set takes at once.
+    """
+
+    def __init__(self, order: _Order, batched: bool) -> None:
+        self._order, self._batched = order, batched
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __iter__(self) -> Iterator[Any]:
+        epoch, batches = self._order.epoch, iter(self._order)
+        if self._batched:
+            return ([(epoch, index) for index in batch] for batch in batches)
+        return ((epoch, samples) for samples in batches)
+
+
+def _start_workers(loader: DataLoader[Any], order: _Order) -> Any:
     """A loader's iterator, whose workers alone see `_SeededSamples` of the data set."""
-    own = vars(loader)
-    dataset, init = loader.dataset, loader.worker_init_fn
-    own["dataset"] = _SeededSamples(dataset, seed)
-    own["worker_init_fn"] = functools.partial(_begin_work, init)
+    own, batched = vars(loader), loader.batch_sampler is not None
+    meanwhile = {
+        "dataset": _SeededSamples(loader.dataset, order.seed),
+        "worker_init_fn": functools.partial(_begin_work, loader.worker_init_fn),
+        "batch_sampler" if batched else "sampler": _NamedSamples(order, batched),
+    }
+    before = {name: own[name] for name in meanwhile}
+    own.update(meanwhile)
     try:
         return type(loader)._get_iterator(loader)
     finally:
-        own["dataset"], own["worker_init_fn"] = dataset, init
+        own.update(before)
 
 
 def _begin_work(init: Callable[[int], None] | None, worker: int) -> None:
@@ -431,12 +453,6 @@ def _begin_work(init: Callable[[int], None] | None, worker: int) -> None:
 def _data_generators(dataset: Any) -> list[Any]:
     """Generators that a data set, the one it wraps, or its transform draw from."""
     return generators_of(dataset, "dataset", "transform")
-
-
-def _with_epoch(batch: Any, epoch: int) -> Any:
-    if isinstance(batch, (list, tuple)):
-        return [(epoch, index) for index in batch]
-    return (epoch, batch)
 
 
 def _epoch_sampler(source: DataLoader[Any], plan: Any, sharding: Sharding) -> Any:

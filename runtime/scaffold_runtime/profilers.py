@@ -75,7 +75,12 @@ class Profiler(ABC):
 
     def wrap(self, function: Callable[..., Any], name: str) -> Callable[..., Any]:
         """The function, measured under a name."""
-        return self.profile(name)(function)
+
+        def measured(*args: Any, **kwargs: Any) -> Any:
+            with self.profile(name):
+                return function(*args, **kwargs)
+
+        return measured
 
     def watch(self, items: Iterator[Any], name: str) -> Iterator[Any]:
         """The items, with the time that each is waited for."""
@@ -371,12 +376,15 @@ class PyTorchProfiler(Profiler):
             save(profile)
 
     def summary(self) -> str:
-        self.teardown(None)
+        self._finish()
         if self._averages is None:
             return "Nothing was recorded: the schedule has no active step in so few batches.\n"
         return str(self._averages.table(**self._table))
 
     def teardown(self, stage: str | None) -> None:
+        self._finish()
+
+    def _finish(self) -> None:
         profile, self._profile = self._profile, None
         if profile is not None:
             profile.stop()

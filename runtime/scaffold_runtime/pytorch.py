@@ -44,4 +44,6 @@ for _found in walk_packages(scaffold_runtime.__path__, "scaffold_runtime."):
         sys.modules[__name__ + _below] = import_module(_found.name)
 for _theirs, _ours in _ELSEWHERE.items():
     _name = f"scaffold_runtime.{_ours}".rstrip(".")
-    sys.modules[f"{__name__}.{_theirs}"] = sys.modules[_name]
+    _parent, _, _word = f"{__name__}.{_theirs}".rpartition(".")
+    sys.modules[f"{_parent}.{_word}"] = sys.modules[_name]
+    vars(sys.modules[_parent]).setdefault(_word, sys.modules[_name])

@@ -372,7 +372,6 @@ class Trainer:
         self.plan: StepPlan = None  # type: ignore[assignment]
         self.transfer: Any = None
         self.optimizers: list[Optimizer] = []
-        self._managed: list[ManagedOptimizer] = []
         self.lr_scheduler_configs: list[SchedulerConfig] = []
         idle = MetricRecorder(training=False)
         self.recorder = self.train_recorder = self.eval_recorder = idle
@@ -401,6 +400,7 @@ class Trainer:
         self.verdict: DelayedVerdict | None = None
         self.gradient_norm: torch.Tensor | None = None
         self.agreed_signal: int | None = None
+        self._managed: list[ManagedOptimizer] = []
         self.resumed: dict[str, Any] | None = None
         self.rank_state: dict[str, Any] | None = None
 

@@ -88,6 +88,20 @@ def test_its_state_and_arguments_are_in_the_checkpoint(
     ]
 
 
+def test_callbacks_see_its_state_when_they_add_to_a_checkpoint(
+    net, make_trainer, tmp_path
+):
+    class Looking(L.Callback):
+        def on_save_checkpoint(self, trainer, pl_module, checkpoint):
+            self.saw = checkpoint["Counting"]
+
+    looking = Looking()
+    trainer = make_trainer(looking, max_epochs=1, limit_val_batches=0)
+    trainer.fit(net(), datamodule=Counting())
+    trainer.save_checkpoint(tmp_path / "x.ckpt")
+    assert looking.saw == {"seen": 5}
+
+
 def test_its_state_comes_back_when_training_goes_on(net, make_trainer, tmp_path):
     trainer = make_trainer(max_epochs=1, limit_val_batches=0)
     trainer.fit(net(), datamodule=Counting())

@@ -89,6 +89,19 @@ def test_what_lives_elsewhere_here_is_found_where_lightning_has_it(door, name):
     assert hasattr(importlib.import_module(f"scaffold_runtime.pytorch.{door}"), name)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import scaffold_runtime.pytorch.callbacks.callback as c; c.Callback",
+        "from scaffold_runtime.pytorch.trainer import states; states.TrainerFn",
+        "from scaffold_runtime.pytorch.core.module import LightningModule",
+    ],
+)
+def test_a_module_at_lightning_s_place_is_imported_in_every_way(line):
+    ran = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+
+
 def test_stages_are_lightning_s_words():
     theirs = importlib.import_module("lightning.pytorch.trainer.states").RunningStage
     ours = importlib.import_module(

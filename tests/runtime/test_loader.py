@@ -13,6 +13,7 @@ from torch.utils.data import (
     WeightedRandomSampler,
     get_worker_info,
 )
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 import scaffold_runtime as L
 from scaffold_runtime.loader import EpochLoader, Sharding
@@ -386,3 +387,40 @@ def test_a_loader_that_starts_its_workers_late_is_seeded_too():
         for kind in (Lazy, DataLoader)
     )
     assert late == usual
+
+
+class Direct(DataLoader):
+    """Makes torch's iterator itself."""
+
+    def __iter__(self):
+        return _MultiProcessingDataLoaderIter(self)
+
+
+def test_a_loader_that_makes_its_own_iterator_gets_the_user_s_indices():
+    source = Direct(Numbers(4), batch_size=2, collate_fn=identity, num_workers=1)
+    assert indices(source) == [[0, 1], [2, 3]]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_loader_that_was_built_may_be_built_again(workers):
+    built = EpochLoader(loader(4, num_workers=workers), Sharding()).loader
+    assert indices(built) == [[0, 1], [2, 3]]
+    again = DataLoader(
+        built.dataset, batch_sampler=built.batch_sampler, collate_fn=identity
+    )
+    assert [[index for index, _ in batch] for batch in again] == [[0, 1], [2, 3]]
+
+
+class Batches(Numbers):
+    """Takes the indices of a batch at once."""
+
+    def __getitem__(self, index):
+        return list(index)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_data_set_may_take_a_whole_batch_s_indices(workers):
+    data = Batches(5)
+    sampler = BatchSampler(SequentialSampler(data), 2, drop_last=False)
+    source = DataLoader(data, batch_size=None, sampler=sampler, num_workers=workers)
+    assert [*EpochLoader(source, Sharding()).iterate(0)] == [[0, 1], [2, 3], [4]]

@@ -238,7 +238,7 @@ def test_some_hooks_cannot_log(hook, fit):
         {"sync_dist": True},
         {"logger": True},
     ],
-    ids=str,
+    ids=lambda said: "-".join(said),
 )
 def test_what_is_said_in_another_way_is_the_same(said, fit):
     class Wordy(Logging):

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -369,3 +370,25 @@ def test_a_report_that_fails_keeps_no_folder_taken(tmp_path):
         trainer.fit(Net())
     files = {path.name for path in (tmp_path / "checkpoints").iterdir()}
     assert files == {"epoch=0-step=6.ckpt"}
+
+
+def test_a_profiler_may_measure_in_any_context_and_sum_up_when_a_run_ends(tmp_path):
+    class Silent(Profiler):
+        def start(self, action_name):
+            pass
+
+        def stop(self, action_name):
+            pass
+
+        def profile(self, action_name):
+            return nullcontext()
+
+    class Summing(PyTorchProfiler):
+        def teardown(self, stage):
+            self.text = self.summary()
+            super().teardown(stage)
+
+    summing = Summing(dirpath=tmp_path)
+    for profiler in (Silent(), summing):
+        fit(tmp_path, profiler, max_epochs=1)
+    assert summing.text

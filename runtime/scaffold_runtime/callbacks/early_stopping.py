@@ -85,13 +85,14 @@ class EarlyStopping(Callback):
         check_on_train_epoch_end: bool | None = None,
         log_rank_zero_only: bool = False,
     ) -> None:
-        refuse_unless_one_of(self, "min", "max", mode=mode)
+        refuse_unless_one_of(self, *self.mode_dict, mode=mode)
         limits = {
+            "min_delta": min_delta,
             "stopping_threshold": stopping_threshold,
             "divergence_threshold": divergence_threshold,
         }
         refuse_unless(self, (Real, Tensor), "a number", **limits)
-        refuse_unless(self, Real, "a number", min_delta=min_delta, patience=patience)
+        refuse_unless(self, Real, "a number", patience=patience)
         self.monitor, self.mode, self.strict = monitor, mode, strict
         self.min_delta = min_delta if mode == "max" else -min_delta
         self.patience, self.verbose = patience, verbose

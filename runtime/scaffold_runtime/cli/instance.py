@@ -41,10 +41,14 @@ def _make_instance(cls: type, *args: Any, **kwargs: Any) -> Any:
     A class path where any value may stand is not followed: without a type nothing says
     which classes are meant. jsonargparse hands it over in dotted keys.
     """
-    nested = Namespace()  # type: ignore[no-untyped-call]
+    nested: dict[str, Any] = {}
     for key, value in kwargs.items():
-        nested[key] = value
-    return cls(*args, **_plain(nested))
+        *branches, leaf = key.split(".")
+        inner = nested
+        for branch in branches:
+            inner = inner.setdefault(branch, {})
+        inner[leaf] = _plain(value)
+    return cls(*args, **nested)
 
 
 def _plain(value: Any) -> Any:

@@ -47,6 +47,8 @@ def collect(trainer: Trainer, weights_only: bool = False) -> dict[str, Any]:
             content[owner.CHECKPOINT_HYPER_PARAMS_NAME] = name
             values = plain_hyperparameters(dict(owner.hparams))
             content[owner.CHECKPOINT_HYPER_PARAMS_KEY] = values
+    if trainer.datamodule is not None and (state := trainer.datamodule.state_dict()):
+        content[type(trainer.datamodule).__qualname__] = state
     if not weights_only:
         states = {cb.state_key: cb.state_dict() for cb in trainer.callbacks}
         content["callbacks"] = {key: state for key, state in states.items() if state}
@@ -59,8 +61,6 @@ def collect(trainer: Trainer, weights_only: bool = False) -> dict[str, Any]:
             content[type(trainer.engine.precision).__qualname__] = state
         for callback in trainer.callbacks:
             callback.on_save_checkpoint(trainer, trainer.module, content)
-    if trainer.datamodule is not None and (state := trainer.datamodule.state_dict()):
-        content[type(trainer.datamodule).__qualname__] = state
     trainer.module.on_save_checkpoint(content)
     # A module's state has attributes of its own, and stays the object that it is.
     rest = content.keys() - {"state_dict"}

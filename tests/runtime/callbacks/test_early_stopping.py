@@ -160,6 +160,14 @@ def test_verbose_says_what_it_sees(net, make_trainer, caplog):
     assert "did not improve in the last 1 checks" in caplog.text
 
 
+def test_modes_may_be_added_and_limits_be_tensors():
+    class Signed(EarlyStopping):
+        mode_dict = {**EarlyStopping.mode_dict, "up": torch.gt}
+
+    assert Signed("x", mode="up").mode == "up"
+    assert EarlyStopping("x", min_delta=torch.tensor(0.5), mode="max").min_delta == 0.5
+
+
 def test_a_mode_that_is_none_is_refused():
     with pytest.raises(MisconfigurationError, match="'min' or 'max'"):
         EarlyStopping("x", mode="up")

@@ -306,6 +306,22 @@ def test_a_callback_can_have_a_key_of_its_own(parse):
         assert [note.text for note in notes] == [text]
 
 
+class Worded(OwnOptimizer):
+    """Its argument has the name of a dict's method."""
+
+    def __init__(self, items: int = 3):
+        super().__init__()
+        self.got = items
+
+
+@pytest.mark.parametrize("chosen", [False, True])
+def test_an_argument_may_be_called_as_a_method_of_a_dict_is(chosen, parse):
+    name = "--model.init_args.items" if chosen else "--model.items"
+    words = [f"--model={__name__}.Worded"] * chosen + [f"{name}=5"]
+    model = None if chosen else Worded
+    assert parse(*words, model=model, allow=["tests"]).model.got == 5
+
+
 def test_what_is_no_part_of_a_run_cannot_be_added(parse):
     class Wrong(CLI):
         def add_arguments_to_parser(self, parser):

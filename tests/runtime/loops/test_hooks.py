@@ -84,6 +84,19 @@ def test_a_modules_callback_replaces_those_whose_class_it_refines(net, make_trai
         assert kept == ([brought] if refines else [given[0], brought])
 
 
+@pytest.mark.parametrize("plain", [L.Callback, lambda: Mock(spec=L.Callback)])
+def test_a_plain_callback_or_a_mock_stays_whatever_a_module_brings(
+    plain, net, make_trainer
+):
+    own, brought, model = plain(), L.callbacks.LambdaCallback(), net()
+    own.state_dict = dict
+    model.configure_callbacks = lambda: [brought]
+    trainer = make_trainer(own, max_epochs=1)
+    trainer.fit(model)
+    assert own in trainer.callbacks
+    assert brought in trainer.callbacks
+
+
 def test_minus_one_skips_the_rest_of_the_epoch(net, make_trainer):
     class Short(net):
         def on_train_batch_start(self, batch, batch_idx):

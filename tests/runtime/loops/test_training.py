@@ -70,6 +70,24 @@ def test_toggling_remembers_what_was_frozen(make_trainer):
     assert model.needed[0] == [True, False, False, False]
 
 
+def test_an_optimizer_of_two_fits_steps_for_the_second_module(make_trainer):
+    class Shared(Manual):
+        def configure_optimizers(self):
+            return shared
+
+        def on_train_end(self):
+            self.managed = self.optimizers()
+
+    first, second = Shared(), Shared()
+    shared = Manual.configure_optimizers(first)
+    trainer = make_trainer(max_epochs=1)
+    trainer.fit(first)
+    trainer.max_epochs = 2
+    trainer.fit(second)
+    assert first.managed[0].optimizer is second.managed[0].optimizer
+    assert first.managed[0] is not second.managed[0]
+
+
 @pytest.mark.parametrize("way", ["automatic", "manual", "own step", "closure"])
 def test_an_optimizer_that_takes_another_s_place_is_the_one_that_steps(
     way, net, make_trainer

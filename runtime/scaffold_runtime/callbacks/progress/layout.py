@@ -131,7 +131,7 @@ def arrange(
         tail.pop()
     bar = _room_for_bar(task, tail, width)
     bar = min(bar, MAX_BAR_WIDTH) if bar >= MIN_BAR_WIDTH else 0
-    whole = TextWrapper(width, break_long_words=False, break_on_hyphens=False)
+    whole = TextWrapper(max(width, 1), break_long_words=False, break_on_hyphens=False)
     return Layout(task.description, bar, tail, whole.wrap(delimiter.join(metrics)))
 
 

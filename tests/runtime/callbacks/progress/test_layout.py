@@ -100,3 +100,7 @@ def test_metrics_of_any_kind():
 def test_metrics_below_break_between_words_only():
     metrics = {"a": 1, "b": 2, "much-longer": 3}
     assert arrange(task(metrics=metrics), 8).below == ["a=1  b=2", "much-longer=3"]
+
+
+def test_a_console_without_columns_is_drawn_on():
+    assert arrange(task(metrics={"a": 1, "b": 2}), 0).below == ["a=1", "b=2"]
