@@ -416,11 +416,8 @@ def make_profiler(profiler: Profiler | str | None) -> Profiler:
     return PROFILERS[word]()
 
 
-_INSTEAD = {"XLAProfiler": "use PyTorchProfiler"}
-
-
 def __getattr__(name: str) -> Any:
-    raise missing_name(__name__, name, _INSTEAD)
+    raise missing_name(__name__, name, {"XLAProfiler": "use PyTorchProfiler"})
 
 
 __all__ = [

@@ -201,9 +201,8 @@ def _attach_module_callbacks(trainer: Trainer) -> None:
     brought = trainer.module.configure_callbacks()
     extra = [brought] if isinstance(brought, Callback) else list(brought or ())
     if extra:
-        own = trainer.callbacks
         bases = {base for new in extra for base in type(new).__mro__} - {Callback}
-        kept = [callback for callback in own if type(callback) not in bases]
+        kept = [cb for cb in trainer.callbacks if type(cb) not in bases]
         trainer.callbacks = sorted([*kept, *extra], key=lambda cb: cb.runs_last is True)
     for callback in trainer.callbacks:
         callback.log, callback.log_dict = trainer.module.log, trainer.module.log_dict

@@ -39,7 +39,6 @@ _REFUSED = {
     "deepspeed": "use 'fsdp', which shards the same state",
     "modelparallel": "use 'fsdp', which shards parameters of any size",
     "parallel": "subclass Strategy",
-    "singledevicexla": "use accelerator='cuda' or 'cpu'",
     "xla": "use accelerator='cuda' or 'cpu'",
 }
 
