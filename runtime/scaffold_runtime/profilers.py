@@ -376,15 +376,12 @@ class PyTorchProfiler(Profiler):
             save(profile)
 
     def summary(self) -> str:
-        self._finish()
+        PyTorchProfiler.teardown(self, None)  # an override may ask for the summary
         if self._averages is None:
             return "Nothing was recorded: the schedule has no active step in so few batches.\n"
         return str(self._averages.table(**self._table))
 
     def teardown(self, stage: str | None) -> None:
-        self._finish()
-
-    def _finish(self) -> None:
         profile, self._profile = self._profile, None
         if profile is not None:
             profile.stop()

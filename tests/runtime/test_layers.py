@@ -69,7 +69,7 @@ ADDED = {
     "archive": 116,
     "combined_loader": 167,
     "demos": 69,
-    "profilers": 268,
+    "profilers": 266,
     "pytorch": 36,
     "sharded": 110,
     "tuner": 309,
@@ -256,14 +256,14 @@ def test_code_lines_counts_code_only():
 def test_the_rooms_of_the_first_landing_do_not_grow():
     """The goal is 5,000: see docs/decisions.md. Lower this bound, never raise it."""
     old = {room: size for room, size in sizes().items() if room not in ADDED}
-    assert sum(old.values()) <= 8_797
+    assert sum(old.values()) <= 8_796
 
 
 def test_their_core_does_not_grow():
     """The goal is 2,600: see docs/decisions.md. Lower this bound, never raise it."""
     assert sizes().keys() >= CORE
     core = {room: size for room, size in sizes().items() if room in CORE - ADDED.keys()}
-    assert sum(core.values()) <= 4_389
+    assert sum(core.values()) <= 4_388
 
 
 def test_rooms_that_were_added_do_not_grow():

@@ -200,10 +200,9 @@ def _attach_module_callbacks(trainer: Trainer) -> None:
     """A module's callbacks take the place of the trainer's of the same type, or a base."""
     brought = trainer.module.configure_callbacks()
     extra = [brought] if isinstance(brought, Callback) else list(brought or ())
-    if extra:
-        bases = {base for new in extra for base in type(new).__mro__} - {Callback}
-        kept = [cb for cb in trainer.callbacks if type(cb) not in bases]
-        trainer.callbacks = sorted([*kept, *extra], key=lambda cb: cb.runs_last is True)
+    bases = {base for new in extra for base in type(new).__mro__} - {Callback}
+    kept = [cb for cb in trainer.callbacks if type(cb) not in bases]
+    trainer.callbacks = sorted([*kept, *extra], key=lambda cb: cb.runs_last is True)
     for callback in trainer.callbacks:
         callback.log, callback.log_dict = trainer.module.log, trainer.module.log_dict
 
